@@ -1,0 +1,61 @@
+import type { Owner } from "./owner.ts"
+import type { ProviderName } from "./provider.ts"
+import type { Sealed } from "./sealed.ts"
+
+export const healths = ["active", "expiring", "reauthorization_required", "refresh_unknown"] as const
+
+/**
+ * `expiring`: cannot be renewed without the person, and ends soon. `refresh_unknown`: a rotating refresh was
+ * sent and its answer lost.
+ */
+export type Health = (typeof healths)[number]
+
+/** `expiring` begins this long before the end. */
+export const expiringWindowMs = 7 * 24 * 60 * 60_000
+
+/** One upstream account. (tenant, environment, provider, platformAccountId) is unique and keeps its id for ever. */
+export interface Account extends Owner {
+  readonly id: string
+  readonly provider: ProviderName
+  /** The provider's own id, an opaque text. */
+  readonly platformAccountId: string
+  readonly handle: string | null
+  readonly displayName: string | null
+  readonly avatarUrl: string | null
+  readonly health: Health
+  readonly healthDetail: string | null
+  readonly connectionType: "oauth" | "manual"
+  readonly oauthAppId: string | null
+  readonly scopes: readonly string[]
+  readonly missingScopes: readonly string[]
+  readonly reference: string | null
+  readonly metadata: AccountMetadata
+  /** When the access token ends; null where it does not end by itself. */
+  readonly tokenExpiresAt: Date | null
+  readonly connectedAt: Date
+  readonly updatedAt: Date
+}
+
+/** What else the provider told about the account; texts only, so that every store keeps them alike. */
+export type AccountMetadata = Readonly<Record<string, string>>
+
+/** An account's tokens at rest. Each is bound to the account and to its own column. */
+export interface SealedCredentials {
+  readonly accessToken: Sealed
+  /** Null leaves the one we hold in place: an answer without a refresh token never erases one. */
+  readonly refreshToken: Sealed | null
+  /** Facebook: the person's own token, which renews and revokes the Page tokens. Null leaves the one we hold. */
+  readonly personToken: Sealed | null
+  readonly tokenType: string
+  readonly refreshTokenExpiresAt: Date | null
+  readonly personTokenExpiresAt: Date | null
+}
+
+/** Health right after a connect: an access token that ends soon and that nothing can renew is already expiring. */
+export function healthAfterConnect(
+  grant: { readonly tokenExpiresAt: Date | null; readonly renewable: boolean },
+  now: Date,
+): Health {
+  if (grant.renewable || grant.tokenExpiresAt === null) return "active"
+  return grant.tokenExpiresAt.getTime() - now.getTime() <= expiringWindowMs ? "expiring" : "active"
+}

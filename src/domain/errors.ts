@@ -1,0 +1,58 @@
+/** Every way in which Mooring refuses a call. Closed: the HTTP adapter maps each to one status. */
+export const errorCodes = [
+  "invalid_input",
+  "return_url_refused",
+  "no_oauth_app",
+  "unauthenticated",
+  "insufficient_key_scope",
+  "not_found",
+  "method_not_allowed",
+  "oauth_app_in_use",
+  "payload_too_large",
+  "unsupported_media_type",
+  "rate_limited",
+  "not_ready",
+] as const
+
+export type ErrorCode = (typeof errorCodes)[number]
+
+/** One field of the input and what is wrong with it; never the value itself, which may be a secret. */
+export interface FieldFault {
+  readonly field: string
+  readonly detail: string
+}
+
+/** A refusal the caller can mend. `message` is one sentence that names what to change. */
+export class ConnectError extends Error {
+  override readonly name = "ConnectError"
+  readonly code: ErrorCode
+  readonly faults: readonly FieldFault[]
+  readonly retryAfterSeconds: number | undefined
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    extra: { readonly faults?: readonly FieldFault[]; readonly retryAfterSeconds?: number } = {},
+  ) {
+    super(message)
+    this.code = code
+    this.faults = extra.faults ?? []
+    this.retryAfterSeconds = extra.retryAfterSeconds
+  }
+}
+
+/** Refuses input with every fault found, so that a caller mends them all at once. */
+export function refuseFaults(faults: readonly FieldFault[]): void {
+  const [first, ...others] = faults
+  if (!first) return
+  const more = others.length === 0 ? "" : ` (and ${others.length} more, see errors)`
+  throw new ConnectError("invalid_input", `${first.field}: ${first.detail}${more}`, { faults })
+}
+
+/** One shape for "absent" and "another tenant's", so that the two cannot be told apart. */
+export function notFound(kind: string): ConnectError {
+  return new ConnectError(
+    "not_found",
+    `No ${kind} with this id. List them to see which ids this credential can reach.`,
+  )
+}

@@ -1,0 +1,46 @@
+const alphabet = "0123456789abcdefghjkmnpqrstvwxyz" // Crockford's base 32, whose text order is the order of the bytes
+
+const timeBytes = 6
+export const idRandomBytes = 16
+
+export type IdPrefix = "oa" | "acc" | "flow" | "key" | "evt"
+
+/**
+ * An id whose text order is the order of creation (to the millisecond), so that the stores append
+ * instead of scattering; 128 random bits come after the time and make it unguessable.
+ */
+export function newId(prefix: IdPrefix, now: Date, random: Uint8Array): string {
+  if (random.length !== idRandomBytes) throw new RangeError(`an id takes ${idRandomBytes} random bytes`)
+  const bytes = new Uint8Array(timeBytes + idRandomBytes)
+  let time = now.getTime()
+  for (let i = timeBytes - 1; i >= 0; i--) {
+    bytes[i] = time % 256
+    time = Math.floor(time / 256)
+  }
+  bytes.set(random, timeBytes)
+  return `${prefix}_${base32(bytes)}`
+}
+
+const idPattern = /^[0-9a-hjkmnp-tv-z]{36}$/
+
+/** Whether a text could be one of our ids; anything else is unknown without asking a store. */
+export function isId(prefix: IdPrefix, text: string): boolean {
+  return text.startsWith(`${prefix}_`) && idPattern.test(text.slice(prefix.length + 1))
+}
+
+function base32(bytes: Uint8Array): string {
+  let text = ""
+  let bits = 0
+  let held = 0
+  for (const byte of bytes) {
+    held = (held << 8) | byte
+    bits += 8
+    while (bits >= 5) {
+      bits -= 5
+      text += alphabet[(held >> bits) & 31]
+    }
+    held &= (1 << bits) - 1
+  }
+  if (bits > 0) text += alphabet[(held << (5 - bits)) & 31]
+  return text
+}

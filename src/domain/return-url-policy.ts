@@ -1,0 +1,144 @@
+import type { Brand } from "./brand.ts"
+import { ConnectError } from "./errors.ts"
+
+/** An absolute address that a policy accepted: the parsed URL's serialisation, fit for a Location header. */
+export type ReturnUrl = Brand<string, "ReturnUrl">
+
+const maxCharacters = 2048
+const loopbackHosts: readonly string[] = ["localhost", "127.0.0.1", "[::1]"]
+const maxEncodingDepth = 5
+
+/** The parameters that carry the result; a return URL may not bring its own. */
+const resultParameters: readonly string[] = ["connected", "oauth_error"]
+
+/**
+ * Decides where a browser may be sent after a connect. An address is accepted when one allowed entry has the
+ * same origin and its path equals the entry's path or continues it at a segment boundary; an entry that ends
+ * in `/`, or has no path, covers all below it. Everything that two URL parsers could read differently is
+ * refused whatever it resolves to (RFC 9700 section 4.1; design page, ReturnUrlPolicy).
+ */
+export class ReturnUrlPolicy {
+  readonly #covers: (url: URL) => boolean
+  readonly #refusal: string
+
+  constructor(allowedReturnUrls: readonly string[]) {
+    const entries = allowedReturnUrls.map((entry) => new URL(entry))
+    this.#covers = (url) => entries.some((entry) => entryCovers(entry, url))
+    this.#refusal =
+      entries.length === 0
+        ? "the app allows no return URL yet; add its origin and path to the app's allowed_return_urls"
+        : "no entry of the app's allowed_return_urls covers it; add its origin and path there, or use one of the entries"
+  }
+
+  /** For the sandbox's built-in app: every loopback address, whatever its port and path. */
+  static loopback(): ReturnUrlPolicy {
+    return new LoopbackPolicy()
+  }
+
+  /** Throws `return_url_refused`, whose message says what to change. */
+  accept(raw: string): ReturnUrl {
+    const parsed = parseReturnUrl(raw)
+    if (typeof parsed === "string") throw refused(parsed)
+    const result = [...new URLSearchParams(parsed.search.replaceAll(";", "&")).keys()].find((name) =>
+      resultParameters.includes(name.trim()),
+    )
+    if (result) throw refused(`its query already has ${result.trim()}, which Mooring adds; take it out`)
+    if (!this.#covers(parsed)) throw refused(this.#refusal)
+    return parsed.href as ReturnUrl
+  }
+
+  /** Whether an address accepted earlier is still covered, for instance by the list as it is at the callback. */
+  stillCovers(returnUrl: ReturnUrl): boolean {
+    return this.#covers(new URL(returnUrl))
+  }
+}
+
+class LoopbackPolicy extends ReturnUrlPolicy {
+  constructor() {
+    super([])
+  }
+
+  override accept(raw: string): ReturnUrl {
+    const parsed = parseReturnUrl(raw)
+    if (typeof parsed !== "string" && !loopbackHosts.includes(parsed.hostname)) {
+      throw refused(
+        "the sandbox's built-in app returns to localhost, 127.0.0.1 or [::1] only; store an app of your own with this address in its allowed_return_urls",
+      )
+    }
+    const origin = typeof parsed === "string" ? [] : [parsed.origin]
+    return new ReturnUrlPolicy(origin).accept(raw)
+  }
+
+  override stillCovers(returnUrl: ReturnUrl): boolean {
+    return loopbackHosts.includes(new URL(returnUrl).hostname)
+  }
+}
+
+/** What is wrong with an entry of an allow-list, or undefined. Entries obey the same rules, and are plainer still. */
+export function returnUrlEntryFault(entry: string): string | undefined {
+  if (entry.includes("*")) return "must not have a wildcard; list each address, a path covers all below it"
+  if (entry.includes("?")) return "must not have a query; return_url may bring one"
+  const parsed = parseReturnUrl(entry)
+  return typeof parsed === "string" ? parsed : undefined
+}
+
+/** Appends a result, keeping the query that is there byte for byte (URLSearchParams would rewrite it). */
+export function withResult(
+  returnUrl: ReturnUrl,
+  result: { readonly connected: string } | { readonly oauth_error: string },
+): string {
+  const [[name, value]] = Object.entries(result) as [[string, string]]
+  const joint = !returnUrl.includes("?") ? "?" : /[?&]$/.test(returnUrl) ? "" : "&"
+  return `${returnUrl}${joint}${name}=${encodeURIComponent(value)}`
+}
+
+function refused(why: string): ConnectError {
+  return new ConnectError("return_url_refused", `return_url is refused: ${why}.`, {
+    faults: [{ field: "return_url", detail: why }],
+  })
+}
+
+/** The URL, or one phrase that says what is wrong with the text. */
+function parseReturnUrl(raw: string): URL | string {
+  if (raw.length === 0) return "must not be empty; leave it out to land on the dashboard"
+  if (raw.length > maxCharacters) return `must have at most ${maxCharacters} characters`
+  if (raw.includes("\\")) return "must not have a backslash"
+  if (raw.includes("#")) return "must not have a fragment, not even an empty one"
+  if (/[\p{Cc}\p{Cf}\p{Cs}\p{Z}\p{White_Space}\p{Default_Ignorable_Code_Point}]/u.test(raw)) {
+    return "must not have white space, control or invisible characters; percent-encode them in the query"
+  }
+  const shape = /^(https?):\/\/([^/?]+)([^?]*)/.exec(raw)
+  if (!shape) return "must be an absolute address that begins with https:// and a host"
+  const [, scheme, authority = "", path = ""] = shape
+  if (authority.includes("@")) return "must not have user info before the host"
+  if (!URL.canParse(raw)) return "is not a valid address"
+  const url = new URL(raw)
+  if (scheme === "http" && !loopbackHosts.includes(url.hostname)) {
+    return "must use https; http is for localhost, 127.0.0.1 and [::1]"
+  }
+  if (authority.toLowerCase() !== url.host) return `must spell its host canonically: ${url.host}`
+  return pathFault(path) ?? url
+}
+
+/** Undoes percent-encoding layer by layer, and refuses what some server behind the tenant's own might act on. */
+function pathFault(path: string): string | undefined {
+  if (/%(?![0-9a-f]{2})/i.test(path)) return "must not have a malformed escape in its path"
+  let layer = path
+  for (let depth = 0; depth <= maxEncodingDepth; depth++) {
+    if (/(^|\/)\.+;/.test(layer)) return "must not have a segment of dots with a parameter in its path"
+    if (/%(2f|5c|2e|[01][0-9a-f]|7f)|%c2%[89][0-9a-f]/i.test(layer)) {
+      return "must not have an encoded slash, backslash, dot or control character in its path"
+    }
+    const next = layer.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)))
+    if (next === layer) return undefined
+    layer = next
+  }
+  return "must not encode its path over and over"
+}
+
+function entryCovers(entry: URL, url: URL): boolean {
+  if (entry.origin !== url.origin) return false
+  if (entry.pathname === url.pathname) return true
+  const prefix = entry.pathname.endsWith("/") ? entry.pathname : `${entry.pathname}/`
+  return url.pathname.startsWith(prefix)
+}

@@ -1,0 +1,107 @@
+import type { AccountMetadata } from "../domain/account.ts"
+import type { OAuthAppOptions } from "../domain/oauth-app.ts"
+import type { OAuthErrorReason, ProviderEvidence } from "../domain/oauth-error.ts"
+import type { ProviderName } from "../domain/provider.ts"
+
+/** What the flow needs of the five providers. One implementation talks to them, or to the sandbox. */
+export interface Providers {
+  /** Whether a flow of this app sends a PKCE challenge, so that the caller makes a verifier. */
+  usesPkce(provider: ProviderName, options: OAuthAppOptions): boolean
+  /** Where to send the person. Carries no secret but the state. */
+  authorizeUrl(request: AuthorizeRequest): URL
+  /** Maps the `error` of a callback to our closed list. Takes untrusted text and never returns any of it unshortened. */
+  readCallbackError(provider: ProviderName, callback: CallbackError): ProviderRefusal
+  /** The provider's issuer where it is known (RFC 9207), to compare an `iss` with. */
+  issuer(provider: ProviderName): string | undefined
+  /**
+   * Exchanges the code once, never retried, and learns who it is: long-lived tokens, granted scopes, profile,
+   * Pages. Everything together ends before `deadline`. Rejects with `ProviderFailure` and nothing else.
+   */
+  connect(request: ExchangeRequest): Promise<readonly UpstreamAccount[]>
+}
+
+export interface AppCredentials {
+  readonly clientId: string
+  readonly clientSecret: string
+}
+
+export interface AuthorizeRequest {
+  readonly provider: ProviderName
+  readonly clientId: string
+  readonly redirectUri: string
+  readonly scopes: readonly string[]
+  readonly options: OAuthAppOptions
+  readonly state: string
+  /** 43 to 128 characters, RFC 7636 section 4.1. */
+  readonly codeVerifier: string | null
+  /** Asks the provider to show its consent again. */
+  readonly reconnect: boolean
+}
+
+export interface CallbackError {
+  readonly error: string
+  readonly description: string | null
+  readonly reason: string | null
+  readonly code: string | null
+}
+
+export interface ExchangeRequest {
+  readonly provider: ProviderName
+  readonly credentials: AppCredentials
+  readonly options: OAuthAppOptions
+  readonly redirectUri: string
+  readonly scopes: readonly string[]
+  readonly code: string
+  readonly codeVerifier: string | null
+  /** Aborted when the whole callback must end; pending calls then fail as `provider_timeout`. */
+  readonly deadline: AbortSignal
+}
+
+/** One account a person granted, with tokens in clear: they live in memory only, until they are sealed. */
+export interface UpstreamAccount {
+  /** The provider's own id as an opaque text, exact even above 2^53. */
+  readonly platformAccountId: string
+  readonly handle: string | null
+  readonly displayName: string | null
+  /** An https address, or null. */
+  readonly avatarUrl: string | null
+  /** Granted, which may be fewer than requested. */
+  readonly scopes: readonly string[]
+  readonly metadata: AccountMetadata
+  readonly tokens: UpstreamTokens
+}
+
+export interface UpstreamTokens {
+  readonly accessToken: string
+  readonly tokenType: string
+  /** Null where the token does not end by itself (Facebook Pages). */
+  readonly expiresAt: Date | null
+  readonly refreshToken: string | null
+  readonly refreshTokenExpiresAt: Date | null
+  /** Facebook: the long-lived token of the person behind a Page. */
+  readonly personToken: string | null
+  readonly personTokenExpiresAt: Date | null
+  /** Whether Mooring can renew it without the person. */
+  readonly renewable: boolean
+}
+
+/** A provider's "no", read: why in our words, and what it said. */
+export interface ProviderRefusal {
+  readonly reason: OAuthErrorReason
+  readonly evidence: ProviderEvidence
+}
+
+/** The one way in which a provider call fails. Its message is safe to log. */
+export class ProviderFailure extends Error {
+  override readonly name = "ProviderFailure"
+  readonly reason: OAuthErrorReason
+  readonly evidence: ProviderEvidence
+  readonly retryAfterSeconds: number | undefined
+
+  constructor(refusal: ProviderRefusal & { readonly retryAfterSeconds?: number }) {
+    super(`${refusal.reason} at ${refusal.evidence.call}`)
+    this.reason = refusal.reason
+    this.evidence = refusal.evidence
+    this.retryAfterSeconds = refusal.retryAfterSeconds
+  }
+}

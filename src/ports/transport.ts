@@ -1,0 +1,39 @@
+/**
+ * Carries one request to a provider and brings its whole answer. The live one talks TLS; the sandbox answers
+ * in process. Redirects are answers, never followed. Rejects with `TransportFault` and nothing else.
+ */
+export type Transport = (request: ProviderRequest, limits: TransportLimits) => Promise<ProviderAnswer>
+
+export interface ProviderRequest {
+  readonly method: "GET" | "POST" | "DELETE"
+  readonly url: string
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | null
+}
+
+export interface ProviderAnswer {
+  readonly status: number
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+export interface TransportLimits {
+  /** For this call alone. */
+  readonly timeoutMs: number
+  readonly maxBytes: number
+  /** For everything the call belongs to. */
+  readonly deadline: AbortSignal
+}
+
+/** `timeout`: no whole answer in time. `unreachable`: no connection or a broken one. `too_large`: more bytes than allowed. */
+export class TransportFault extends Error {
+  override readonly name = "TransportFault"
+  readonly kind: "timeout" | "unreachable" | "too_large"
+
+  constructor(kind: "timeout" | "unreachable" | "too_large", options?: { readonly cause?: unknown }) {
+    super(kind, options)
+    this.kind = kind
+  }
+}

@@ -1,0 +1,80 @@
+import { describe, expect, test } from "bun:test"
+import { readdirSync, readFileSync } from "node:fs"
+import { dirname, join, normalize, relative } from "node:path"
+
+const root = join(import.meta.dir, "..")
+const files = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
+  .filter((file) => file.endsWith(".ts"))
+  .map((file) => join("src", file))
+
+/** Import text, types included: a transpiler drops `import type` and would miss most offences. */
+function importsOf(file: string): readonly string[] {
+  const text = readFileSync(join(root, file), "utf8")
+  const found = [
+    ...text.matchAll(
+      /(?:^|\n)(?:import|export)\b[^"']*?from\s*["']([^"']+)["']|import\(["']([^"']+)["']\)|(?:^|\n)import\s+["']([^"']+)["']/g,
+    ),
+  ]
+  return found.map((m) => m[1] ?? m[2] ?? m[3] ?? "")
+}
+
+function target(file: string, specifier: string): string {
+  return specifier.startsWith(".")
+    ? relative(root, normalize(join(root, dirname(file), specifier)))
+    : specifier
+}
+
+/** The room a file is in: domain, ports, application, adapters/<name>, or its own name at the top. */
+function room(path: string): string {
+  const [, first = "", second = ""] = path.split("/")
+  return first === "adapters" ? `adapters/${second}` : first
+}
+
+function allowed(from: string, to: string): boolean {
+  if (from === "main.ts" || from === to) return true
+  if (from === "domain") return false
+  if (from === "ports") return to === "domain"
+  if (from === "application") return to === "domain" || to === "ports"
+  if (from === "config.ts") return to === "domain"
+  return (
+    to === "domain" ||
+    to === "ports" ||
+    ((from === "adapters/http" || from === "adapters/cli") && to === "application")
+  )
+}
+
+describe("imports point inwards", () => {
+  test.each(files)("%s", (file) => {
+    const from = room(file)
+    for (const specifier of importsOf(file)) {
+      const to = target(file, specifier)
+      if (to.startsWith("src/")) {
+        expect(allowed(from, room(to)), `${file} imports ${to}`).toBe(true)
+        expect(
+          to.endsWith(".ts") || to.endsWith(".sql") || to.endsWith(".json"),
+          `${file} names the very file: ${specifier}`,
+        ).toBe(true)
+      } else if (!from.startsWith("adapters/") && from !== "main.ts") {
+        expect.unreachable(`${file} imports the package ${specifier}`)
+      } else if (specifier === "arctic" || specifier.startsWith("arctic/")) {
+        expect(from, `${file} imports arctic`).toBe("adapters/arctic")
+      }
+    }
+  })
+})
+
+test("the core uses web-standard APIs alone", () => {
+  for (const file of files.filter((file) => !file.startsWith("src/adapters/") && file !== "src/main.ts")) {
+    expect(readFileSync(join(root, file), "utf8"), file).not.toMatch(
+      /\bBun\.|["']node:|["']bun:|\bprocess\.[a-z]/,
+    )
+  }
+})
+
+test("nothing in src escapes the type checker or is left for later", () => {
+  for (const file of files) {
+    expect(readFileSync(join(root, file), "utf8"), file).not.toMatch(
+      /: any\b|\bas any\b|@ts-(ignore|expect-error|nocheck)|\b(TODO|FIXME|XXX|HACK)\b/,
+    )
+  }
+})
