@@ -58,20 +58,19 @@ export function checkApiKeyInput(input: ApiKeyInput, maker: Principal, now: Date
   if (name.length < 1 || name.length > 80 || /\p{Cc}/u.test(name)) {
     faults.push({ field: "name", detail: "must have 1 to 80 characters, without control characters" })
   }
-  const scopes = [
-    ...new Set(input.scopes ?? defaultKeyScopes.filter((scope) => maker.scopes.includes(scope))),
-  ]
+  const scopes = input.scopes ?? defaultKeyScopes.filter((scope) => maker.scopes.includes(scope))
   if (scopes.length === 0) faults.push({ field: "scopes", detail: "must name at least one scope" })
   for (const [i, scope] of scopes.entries()) {
     if (!isKeyScope(scope)) {
       faults.push({ field: `scopes[${i}]`, detail: `must be one of ${keyScopes.join(", ")}` })
     }
   }
-  if (input.expiresAt && input.expiresAt.getTime() <= now.getTime()) {
+  // Put so that an invalid date, which compares as neither, is refused too.
+  if (input.expiresAt && !(input.expiresAt.getTime() > now.getTime())) {
     faults.push({ field: "expires_at", detail: "must be in the future" })
   }
   refuseFaults(faults)
-  const known = scopes.filter(isKeyScope)
+  const known = [...new Set(scopes.filter(isKeyScope))]
   const wider = known.filter((scope) => !maker.scopes.includes(scope))
   if (wider.length > 0) {
     throw new ConnectError(

@@ -112,6 +112,15 @@ export function checkOAuthAppInput(provider: ProviderName, input: OAuthAppInput)
   }
 }
 
+/**
+ * The scopes that a flow of this app asks for. A Facebook Login for Business configuration fixes the
+ * permissions itself, so with a `config_id` none are asked for and none can be found missing.
+ */
+export function requestedScopes(app: Pick<OAuthApp, "provider" | "scopes" | "options">): readonly string[] {
+  const configured = app.provider === "facebook" && app.options.config_id && !app.options.config_id_with_scope
+  return configured ? [] : app.scopes
+}
+
 export function returnUrlPolicy(app: Pick<OAuthApp, "allowedReturnUrls">): ReturnUrlPolicy {
   return new ReturnUrlPolicy(app.allowedReturnUrls)
 }

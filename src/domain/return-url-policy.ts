@@ -8,8 +8,21 @@ const maxCharacters = 2048
 const loopbackHosts: readonly string[] = ["localhost", "127.0.0.1", "[::1]"]
 const maxEncodingDepth = 5
 
-/** The parameters that carry the result; a return URL may not bring its own. */
-const resultParameters: readonly string[] = ["connected", "oauth_error"]
+/**
+ * The parameters that carry the result; a return URL may not bring its own. Matches every decoded name that
+ * some framework would file under them: PHP trims a name, cuts it at a NUL or `[`, and writes `_` for a dot, a
+ * space or a lone `[`; ASP.NET ignores letter case.
+ */
+const resultParameter = /^\s*(connected|oauth[_.\s[]error)\s*(?:$|[[\0])/i
+
+/** A host as its canonical form spells it, with a port or without. No `u` flag: `i` must fold ASCII alone. */
+const plainAuthority = /^(?:[a-z0-9_][a-z0-9._-]{0,252}|\[[0-9a-f:]+\])(?::\d+)?$/i
+
+/** What no decoder may meet: an escape that hides `/`, `\`, `.` or a control, or is not an escape everywhere. */
+const hiddenByEscape = /%(?:2f|5c|2e|[01][0-9a-f]|7f|u[0-9a-f]{4})/i
+
+/** The same as decoded bytes: C1 controls, and the overlong UTF-8 that lax decoders read as ASCII. */
+const hiddenByBytes = /\xc2[\x80-\x9f]|[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]/
 
 /**
  * Decides where a browser may be sent after a connect. An address is accepted when one allowed entry has the
@@ -39,10 +52,11 @@ export class ReturnUrlPolicy {
   accept(raw: string): ReturnUrl {
     const parsed = parseReturnUrl(raw)
     if (typeof parsed === "string") throw refused(parsed)
-    const result = [...new URLSearchParams(parsed.search.replaceAll(";", "&")).keys()].find((name) =>
-      resultParameters.includes(name.trim()),
-    )
-    if (result) throw refused(`its query already has ${result.trim()}, which Mooring adds; take it out`)
+    // Some servers split queries at semicolons too.
+    const names = [...new URLSearchParams(parsed.search.replaceAll(";", "&")).keys()]
+    if (names.some((name) => resultParameter.test(name))) {
+      throw refused("its query already has connected or oauth_error, which Mooring adds; take it out")
+    }
     if (!this.#covers(parsed)) throw refused(this.#refusal)
     return parsed.href as ReturnUrl
   }
@@ -76,6 +90,7 @@ class LoopbackPolicy extends ReturnUrlPolicy {
 
 /** What is wrong with an entry of an allow-list, or undefined. Entries obey the same rules, and are plainer still. */
 export function returnUrlEntryFault(entry: string): string | undefined {
+  if (entry === "") return "must not be empty"
   if (entry.includes("*")) return "must not have a wildcard; list each address, a path covers all below it"
   if (entry.includes("?")) return "must not have a query; return_url may bring one"
   const parsed = parseReturnUrl(entry)
@@ -88,7 +103,8 @@ export function withResult(
   result: { readonly connected: string } | { readonly oauth_error: string },
 ): string {
   const [[name, value]] = Object.entries(result) as [[string, string]]
-  const joint = !returnUrl.includes("?") ? "?" : /[?&]$/.test(returnUrl) ? "" : "&"
+  // Only the first question mark opens the query: one at the end of `?a=b?` belongs to a value.
+  const joint = !returnUrl.includes("?") ? "?" : /^[^?]*\?$|&$/.test(returnUrl) ? "" : "&"
   return `${returnUrl}${joint}${name}=${encodeURIComponent(value)}`
 }
 
@@ -116,17 +132,25 @@ function parseReturnUrl(raw: string): URL | string {
   if (scheme === "http" && !loopbackHosts.includes(url.hostname)) {
     return "must use https; http is for localhost, 127.0.0.1 and [::1]"
   }
-  if (authority.toLowerCase() !== url.host) return `must spell its host canonically: ${url.host}`
+  // Lower-casing alone would let a KELVIN SIGN through as a k, and the parser alone `a;b` or `a"b` as a host.
+  if (authority.toLowerCase() !== url.host || !plainAuthority.test(authority)) {
+    return `must spell its host canonically, in letters, digits, dots and hyphens: ${url.host}`
+  }
+  // A Location carries the serialisation, which spells what is not ASCII at up to six times its length.
+  if (url.href.length > maxCharacters) return `must have at most ${maxCharacters} characters, percent-encoded`
   return pathFault(path) ?? url
 }
 
-/** Undoes percent-encoding layer by layer, and refuses what some server behind the tenant's own might act on. */
+/**
+ * Undoes percent-encoding layer by layer, as bytes, and refuses what some server behind the tenant's own might
+ * act on. Bytes, since one character may come encoded at several depths at once (`%c2%2585`).
+ */
 function pathFault(path: string): string | undefined {
   if (/%(?![0-9a-f]{2})/i.test(path)) return "must not have a malformed escape in its path"
-  let layer = path
+  let layer = path.replace(/[^\x00-\x7f]+/g, encodeURIComponent)
   for (let depth = 0; depth <= maxEncodingDepth; depth++) {
     if (/(^|\/)\.+;/.test(layer)) return "must not have a segment of dots with a parameter in its path"
-    if (/%(2f|5c|2e|[01][0-9a-f]|7f)|%c2%[89][0-9a-f]/i.test(layer)) {
+    if (hiddenByEscape.test(layer) || hiddenByBytes.test(layer)) {
       return "must not have an encoded slash, backslash, dot or control character in its path"
     }
     const next = layer.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)))

@@ -1,0 +1,55 @@
+import { randomBytes } from "node:crypto"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { dirname } from "node:path"
+
+/** The settings that an installation outside production makes for itself, as they would stand in its environment. */
+export type LocalSecrets = Readonly<Record<"ENCRYPTION_KEYS" | "JWT_SECRET", string>>
+
+export interface KeptSecrets {
+  readonly secrets: LocalSecrets
+  /** Whether they were made just now. */
+  readonly made: boolean
+}
+
+/** Reads the secrets of this installation, making them on the first call; the file is its owner's alone (0600). */
+export function keepLocalSecrets(path: string): KeptSecrets {
+  if (!existsSync(path)) {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    try {
+      writeFileSync(path, format(makeSecrets()), { mode: 0o600, flag: "wx" })
+      return { secrets: parse(path), made: true }
+    } catch (error) {
+      // Another process made it in this very moment; its secrets are as good.
+      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error
+    }
+  }
+  return { secrets: parse(path), made: false }
+}
+
+/** For a store that is gone with its process, and so has no use for secrets that stay. */
+export function makeSecrets(): LocalSecrets {
+  return {
+    ENCRYPTION_KEYS: `local1:${randomBytes(32).toString("base64")}`,
+    JWT_SECRET: randomBytes(36).toString("base64url"),
+  }
+}
+
+function format(secrets: LocalSecrets): string {
+  return `# Made by Mooring on its first start. Without ENCRYPTION_KEYS the stored tokens cannot be read: keep this file.
+ENCRYPTION_KEYS=${secrets.ENCRYPTION_KEYS}
+JWT_SECRET=${secrets.JWT_SECRET}
+`
+}
+
+function parse(path: string): LocalSecrets {
+  const text = readFileSync(path, "utf8")
+  const read = (name: keyof LocalSecrets): string => {
+    const value = new RegExp(`^${name}=(.+)$`, "m").exec(text)?.[1]?.trim()
+    if (!value)
+      throw new Error(
+        `${path} has no ${name}; restore the file, or remove it together with the database to begin anew.`,
+      )
+    return value
+  }
+  return { ENCRYPTION_KEYS: read("ENCRYPTION_KEYS"), JWT_SECRET: read("JWT_SECRET") }
+}

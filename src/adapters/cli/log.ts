@@ -1,0 +1,44 @@
+import pino, { type Logger } from "pino"
+import pretty from "pino-pretty"
+
+export type Log = Pick<Logger, "debug" | "info" | "warn" | "error">
+
+/** One JSON object a line; on a terminal the same, made readable. */
+export function openLog(level: "debug" | "info" | "warn" | "error" | "silent"): Log {
+  const options = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  }
+  return process.stdout.isTTY
+    ? pino(options, pretty({ sync: true, ignore: "request_id", singleLine: true }))
+    : pino(options, pino.destination({ fd: 1, sync: true }))
+}
+
+/**
+ * What a fault may say in the log. Messages and stacks are written by libraries that know nothing of our
+ * secrets, so everything that has the shape of one is taken out.
+ */
+export function faultFacts(fault: unknown): {
+  readonly fault: string
+  readonly message: string
+  readonly stack?: string
+} {
+  if (!(fault instanceof Error)) return { fault: typeof fault, message: scrub(String(fault)) }
+  const facts = { fault: fault.name, message: scrub(fault.message) }
+  return fault.stack ? { ...facts, stack: scrub(fault.stack) } : facts
+}
+
+const secretShapes: readonly RegExp[] = [
+  /moor_(live|test)_\w+/g,
+  /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g,
+  /\bv1\.[\w-]{1,32}\.[\w-]{20,}/g,
+  /\b(bearer|basic) [\w+/=.~-]+/gi,
+  /(?<=:\/\/)[^\s/@]+@/g,
+  /(?<=[?&](code|state|client_secret|access_token|refresh_token|fb_exchange_token)=)[^&\s]+/g,
+]
+
+export function scrub(text: string): string {
+  return secretShapes.reduce((clean, shape) => clean.replace(shape, "[redacted]"), text).slice(0, 4000)
+}

@@ -1,0 +1,29 @@
+import { createHmac, timingSafeEqual } from "node:crypto"
+import type { Signer } from "../../ports/crypto.ts"
+import { deriveKey, type Keyring, type MasterKey } from "./keyring.ts"
+
+/**
+ * HMAC-SHA-256 under keys of their own for each purpose. After a rotation the newest key signs and the
+ * earlier ones still verify, so that a state outlives the rotation by its own lifetime.
+ */
+export function hmacSigner(keyring: Keyring): Signer {
+  const keys = new Map<string, Buffer>()
+  const mac = (master: MasterKey, purpose: string, message: string): string => {
+    const name = `${purpose}.${master.id}`
+    const key = keys.get(name) ?? deriveKey(master, ["sign", purpose])
+    keys.set(name, key)
+    return createHmac("sha256", key).update(message).digest("base64url")
+  }
+  return {
+    sign: (purpose, message) => mac(keyring[0], purpose, message),
+    // The texts are compared, not the decoded bytes: base64url has spare bits that would let two texts pass.
+    verify: (purpose, message, given) => keyring.some((key) => sameText(mac(key, purpose, message), given)),
+  }
+}
+
+/** In constant time for texts of equal length; the length of a MAC or digest is no secret. */
+export function sameText(a: string, b: string): boolean {
+  const left = Buffer.from(a)
+  const right = Buffer.from(b)
+  return left.length === right.length && timingSafeEqual(left, right)
+}

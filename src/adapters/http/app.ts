@@ -1,0 +1,68 @@
+import { Elysia, ParseError, ValidationError } from "elysia"
+import type { ReadAccounts } from "../../application/accounts.ts"
+import type { ManageApiKeys } from "../../application/api-keys.ts"
+import type { CompleteConnect } from "../../application/complete-connect.ts"
+import type { ManageOAuthApps } from "../../application/oauth-apps.ts"
+import type { StartConnect } from "../../application/start-connect.ts"
+import type { ViewFlow } from "../../application/view-flow.ts"
+import { ConnectError } from "../../domain/errors.ts"
+import type { ProviderName } from "../../domain/provider.ts"
+import { accountRoutes } from "./account-routes.ts"
+import { apiKeyRoutes } from "./api-key-routes.ts"
+import { callbackRoutes, startRoutes } from "./connect-routes.ts"
+import { contextOf } from "./context.ts"
+import { healthRoutes } from "./health-routes.ts"
+import { readJson } from "./json-body.ts"
+import { oauthAppRoutes } from "./oauth-app-routes.ts"
+import { problem } from "./problem.ts"
+import { readSchemaErrors } from "./schemas.ts"
+
+/** The use cases behind the routes. */
+export interface Application {
+  readonly oauthApps: ManageOAuthApps
+  readonly apiKeys: ManageApiKeys
+  readonly accounts: ReadAccounts
+  readonly start: StartConnect
+  readonly complete: CompleteConnect
+  readonly viewFlow: ViewFlow
+  readonly redirectUri: (provider: ProviderName) => string
+  /** Rejects while the service cannot answer. */
+  readonly ready: () => Promise<void>
+}
+
+/** The routes. Elysia's defaults that are not ours: the host decides no path, nothing is dropped silently, no slash is forgiven. */
+export function httpApp(application: Application, onFault: (fault: unknown, requestId: string) => void) {
+  return (
+    new Elysia({ handler: { standardHostname: false }, normalize: false, strictPath: true })
+      // Before the routes: placed after, it would miss what fails in parse and derive.
+      .onError({ as: "global" }, ({ error, request, route }) => {
+        const context = contextOf(request)
+        context.route ??= route
+        const refusal = readError(error)
+        if (!(refusal instanceof ConnectError)) onFault(error, context.id)
+        return problem(refusal, context.id)
+      })
+      .onParse({ as: "global" }, ({ request }) => readJson(request))
+      .onTransform({ as: "global" }, ({ request, route }) => {
+        contextOf(request).route = route
+      })
+      .use(oauthAppRoutes(application.oauthApps, application.redirectUri))
+      .use(callbackRoutes(application.complete))
+      .use(startRoutes(application.start, application.viewFlow))
+      .use(accountRoutes(application.accounts))
+      .use(apiKeyRoutes(application.apiKeys))
+      .use(healthRoutes(application.ready))
+  )
+}
+
+function readError(error: unknown): unknown {
+  if (error instanceof ValidationError) return readSchemaErrors(error.all)
+  if (error instanceof ParseError) return error.cause
+  if (isElysiaCode(error, "NOT_FOUND"))
+    return new ConnectError("not_found", "There is no such path; GET /openapi/json lists them.")
+  return error
+}
+
+function isElysiaCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code
+}

@@ -1,0 +1,158 @@
+import { jwt } from "@elysiajs/jwt"
+import { createRemoteJWKSet, customFetch, decodeProtectedHeader, type JWTPayload, jwtVerify } from "jose"
+import { keyScopes, type Principal } from "../../domain/api-key.ts"
+import { ConnectError } from "../../domain/errors.ts"
+import type { Environment } from "../../domain/owner.ts"
+
+/** How tokens of the tenants' own dashboard are checked. */
+export interface DashboardTokenRules {
+  readonly key:
+    | { readonly kind: "secret"; readonly secret: string }
+    | { readonly kind: "jwks"; readonly url: string }
+  readonly issuer: string | undefined
+  readonly audience: string | undefined
+  readonly tenantClaim: string
+}
+
+export type Authenticate = (request: Request) => Promise<Principal>
+
+const maxTokenCharacters = 8192
+const clockSkewSeconds = 60
+const maxTokenLifeSeconds = 30 * 24 * 60 * 60
+
+/**
+ * Who a request speaks for, from its Authorization header alone. Rejects with `unauthenticated`, in the same
+ * words for every credential that does not count.
+ */
+export function authentication(deps: {
+  readonly authenticateKey: (text: string) => Promise<Principal | undefined>
+  readonly dashboardTokens: DashboardTokenRules | undefined
+}): Authenticate {
+  const verifyToken = deps.dashboardTokens && tokenVerifier(deps.dashboardTokens)
+  return async (request) => {
+    const header = request.headers.get("authorization")
+    if (header === null) {
+      throw new ConnectError(
+        "unauthenticated",
+        "Send Authorization: Bearer with an API key or a dashboard token.",
+      )
+    }
+    const credential = /^bearer ([^\s,]+)$/i.exec(header)?.[1]
+    if (credential === undefined || credential.length > maxTokenCharacters) throw refused()
+    if (credential.startsWith("moor_")) {
+      const principal = await deps.authenticateKey(credential)
+      if (!principal) throw refused()
+      return principal
+    }
+    const claims = await verifyToken?.(credential)
+    if (!claims || !deps.dashboardTokens) throw refused()
+    return dashboardUser(claims, deps.dashboardTokens.tenantClaim, namedEnvironment(request))
+  }
+}
+
+function refused(): ConnectError {
+  return new ConnectError(
+    "unauthenticated",
+    "The credential is not valid: an API key may be mistyped, revoked or expired; a dashboard token may be expired or made for another issuer, audience or secret.",
+  )
+}
+
+function namedEnvironment(request: Request): Environment {
+  const named = request.headers.get("mooring-environment") ?? "live"
+  if (named === "live" || named === "test") return named
+  const detail = "must be live or test"
+  throw new ConnectError("invalid_input", `Mooring-Environment: ${detail}`, {
+    faults: [{ field: "Mooring-Environment", detail }],
+  })
+}
+
+function dashboardUser(claims: JWTPayload, tenantClaim: string, environment: Environment): Principal {
+  const [tenant, subject] = [claims[tenantClaim], claims.sub]
+  if (!isName(tenant) || (subject !== undefined && !isName(subject))) throw refused()
+  return { tenant, environment, scopes: keyScopes, actor: `user:${subject ?? tenant}`, kind: "user" }
+}
+
+function isName(claim: unknown): claim is string {
+  return (
+    typeof claim === "string" && claim.trim() !== "" && claim.length <= 200 && !/[\p{Cc}\p{Cs}]/u.test(claim)
+  )
+}
+
+type VerifyToken = (token: string) => Promise<JWTPayload | undefined>
+
+/** The algorithms are fixed by the kind of key that is configured and never read from the token (RFC 8725 section 3.1). */
+function tokenVerifier(rules: DashboardTokenRules): VerifyToken {
+  const options = {
+    ...(rules.issuer !== undefined && { issuer: rules.issuer }),
+    ...(rules.audience !== undefined && { audience: rules.audience }),
+    requiredClaims: ["exp", rules.tenantClaim],
+    clockTolerance: clockSkewSeconds,
+  }
+  if (rules.key.kind === "secret") {
+    const verifier = jwt({ name: "dashboard", secret: rules.key.secret }).decorator.dashboard
+    return async (token) => {
+      if (!hasPlainType(token)) return undefined
+      const claims = await verifier.verify(token, { ...options, algorithms: ["HS256"] })
+      return claims && livesShortly(claims as JWTPayload) ? (claims as JWTPayload) : undefined
+    }
+  }
+  const keys = createRemoteJWKSet(new URL(rules.key.url), {
+    timeoutDuration: 5_000,
+    cooldownDuration: 60_000,
+    cacheMaxAge: 10 * 60_000,
+    [customFetch]: boundedFetch(),
+  })
+  return async (token) => {
+    if (!hasPlainType(token)) return undefined
+    try {
+      const { payload } = await jwtVerify(token, keys, {
+        ...options,
+        algorithms: ["ES256", "RS256", "EdDSA"],
+      })
+      return livesShortly(payload) ? payload : undefined
+    } catch {
+      return undefined
+    }
+  }
+}
+
+/** Only tokens that say they are access tokens, or say nothing: an id token of another kind is not a credential here. */
+function hasPlainType(token: string): boolean {
+  try {
+    const { typ } = decodeProtectedHeader(token)
+    return typ === undefined || /^(application\/)?(jwt|at\+jwt)$/i.test(typ)
+  } catch {
+    return false
+  }
+}
+
+/** A token that ends in years is a leaked key nobody can revoke; such callers take an API key. */
+function livesShortly({ exp, iat }: JWTPayload): boolean {
+  const now = Date.now() / 1000
+  const age = iat === undefined ? 0 : now - iat
+  return (
+    exp !== undefined &&
+    exp - now <= maxTokenLifeSeconds &&
+    age >= -clockSkewSeconds &&
+    age <= maxTokenLifeSeconds
+  )
+}
+
+const maxKeySetBytes = 64 * 1024
+const staleKeysMs = 60 * 60_000
+
+/** Fetches a key set without following redirects, bounded in size; while its source is down, the last good one serves for an hour. */
+function boundedFetch() {
+  let last: { readonly body: string; readonly at: number } | undefined
+  return async (url: string, init: RequestInit): Promise<Response> => {
+    try {
+      const response = await fetch(url, { ...init, redirect: "error" })
+      const body = await response.text()
+      if (!response.ok || body.length > maxKeySetBytes) throw new Error("the key set cannot be read")
+      last = { body, at: Date.now() }
+    } catch (error) {
+      if (!last || Date.now() - last.at > staleKeysMs) throw error
+    }
+    return new Response(last.body, { headers: { "content-type": "application/json" } })
+  }
+}

@@ -1,0 +1,152 @@
+import { ConnectError } from "../../domain/errors.ts"
+import type { Application } from "./app.ts"
+import { httpApp } from "./app.ts"
+import type { Authenticate } from "./authentication.ts"
+import { openContext, type RequestContext } from "./context.ts"
+import { problem } from "./problem.ts"
+import type { RateLimits } from "./rate-limit.ts"
+
+/** One line of the access log: an allow-list, so that no secret finds its way in. */
+export interface AccessEntry {
+  readonly request_id: string
+  readonly method: string
+  readonly route: string
+  readonly status: number
+  readonly duration_ms: number
+  readonly tenant?: string
+  readonly environment?: string
+  readonly actor?: string
+}
+
+export interface EdgeDeps {
+  readonly application: Application
+  readonly authenticate: Authenticate
+  readonly limits: RateLimits
+  /** Serves `/sandbox/…`; absent where the sandbox is switched off. */
+  readonly sandboxPages: ((request: Request) => Promise<Response | undefined>) | undefined
+  readonly https: boolean
+  readonly newRequestId: () => string
+  readonly onAccess: (entry: AccessEntry & Readonly<Record<string, unknown>>) => void
+  readonly onFault: (fault: unknown, requestId: string) => void
+}
+
+export type Edge = (request: Request, address: string) => Promise<Response>
+
+const methods: readonly string[] = ["GET", "POST", "PATCH", "DELETE"]
+const callbackPath = /^\/v1\/oauth\/[^/]*\/callback$/
+
+/**
+ * All that every request passes before and after the routes: its id, the caller, the limits, the headers, the
+ * log line. Here and not in Elysia's hooks, since those run after parsing, and not at all for some faults.
+ */
+export function edge(deps: EdgeDeps): Edge {
+  const app = httpApp(deps.application, deps.onFault)
+  const allowedMethods = methodsByPath(app.routes)
+
+  async function answer(request: Request, context: RequestContext): Promise<Response> {
+    const url = new URL(request.url)
+    if (deps.sandboxPages && url.pathname.startsWith("/sandbox/")) {
+      context.route = "/sandbox/*"
+      const page = await deps.sandboxPages(request)
+      if (page) return page
+    }
+    const isCallback = callbackPath.test(url.pathname)
+    if (url.pathname.startsWith("/v1/") && !isCallback) await admit(request, context)
+    const allowed = allowedMethods(url.pathname)
+    if (!methods.includes(request.method) || (allowed.length > 0 && !allowed.includes(request.method))) {
+      return methodNotAllowed(allowed, context)
+    }
+    if (!isCallback) refuseRepeated(url.searchParams)
+    return app.handle(request)
+  }
+
+  async function admit(request: Request, context: RequestContext): Promise<void> {
+    try {
+      context.principal = await deps.authenticate(request)
+    } catch (error) {
+      if (error instanceof ConnectError && error.code === "unauthenticated")
+        await deps.limits.spendFailure(context.address)
+      throw error
+    }
+    await deps.limits.spendCall(`${context.principal.tenant} ${context.principal.actor}`)
+  }
+
+  return async (request, address) => {
+    const started = performance.now()
+    const context = openContext(request, {
+      id: deps.newRequestId(),
+      address,
+      principal: undefined,
+      route: undefined,
+      facts: {},
+    })
+    let response: Response
+    try {
+      response = await answer(request, context)
+    } catch (error) {
+      if (!(error instanceof ConnectError)) deps.onFault(error, context.id)
+      response = problem(error, context.id)
+    }
+    harden(response.headers, context.id, deps.https)
+    const { principal } = context
+    deps.onAccess({
+      request_id: context.id,
+      method: request.method,
+      route: context.route ?? "unknown",
+      status: response.status,
+      duration_ms: Math.round((performance.now() - started) * 10) / 10,
+      ...(principal && {
+        tenant: principal.tenant,
+        environment: principal.environment,
+        actor: principal.actor,
+      }),
+      ...context.facts,
+    })
+    return response
+  }
+}
+
+/** On every answer; pages bring a policy of their own. */
+function harden(headers: Headers, requestId: string, https: boolean): void {
+  headers.set("x-request-id", requestId)
+  headers.set("cache-control", "no-store")
+  headers.set("referrer-policy", "no-referrer")
+  headers.set("x-content-type-options", "nosniff")
+  if (!headers.has("content-security-policy")) {
+    headers.set(
+      "content-security-policy",
+      "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    )
+  }
+  if (https) headers.set("strict-transport-security", "max-age=63072000; includeSubDomains")
+}
+
+/** Elysia would silently keep the last value of a repeated parameter. */
+function refuseRepeated(query: URLSearchParams): void {
+  const names = [...query.keys()]
+  const repeated = names.find((name, i) => names.indexOf(name) !== i)
+  if (repeated === undefined) return
+  const field = repeated.slice(0, 40)
+  const detail = "is there more than once; send it once"
+  throw new ConnectError("invalid_input", `${field}: ${detail}`, { faults: [{ field, detail }] })
+}
+
+function methodNotAllowed(allowed: readonly string[], context: RequestContext): Response {
+  const response = problem(
+    allowed.length > 0
+      ? new ConnectError("method_not_allowed", `This path takes ${allowed.join(", ")}.`)
+      : new ConnectError("not_found", "There is no such path."),
+    context.id,
+  )
+  if (allowed.length > 0) response.headers.set("allow", allowed.join(", "))
+  return response
+}
+
+function methodsByPath(routes: readonly { readonly method: string; readonly path: string }[]) {
+  const patterns = routes.map(({ method, path }) => ({
+    method,
+    pattern: new RegExp(`^${path.replace(/:[^/]+/g, "[^/]+")}$`),
+  }))
+  return (path: string): readonly string[] =>
+    patterns.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)
+}

@@ -1,0 +1,157 @@
+import { createHash } from "node:crypto"
+import type { ConnectFlow } from "../../domain/connect-flow.ts"
+import type { OAuthErrorReason } from "../../domain/oauth-error.ts"
+import { providerTitle } from "../../domain/provider.ts"
+
+const style = `
+:root { color-scheme: light dark; --ink: #1c2430; --soft: #5a6675; --paper: #f6f7f9; --card: #fff; --line: #dfe3e8; --good: #16794c; --bad: #b3261e; --wait: #8a5a00 }
+@media (prefers-color-scheme: dark) { :root { --ink: #e9edf2; --soft: #a3afbd; --paper: #12161c; --card: #1b212a; --line: #303946; --good: #5fd39b; --bad: #ff8a80; --wait: #f2c066 } }
+* { box-sizing: border-box }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem; background: var(--paper); color: var(--ink); font: 1rem/1.55 system-ui, sans-serif }
+main { width: 100%; max-width: 29rem; padding: 2rem; background: var(--card); border: 1px solid var(--line); border-radius: .9rem }
+.mark { display: inline-grid; place-items: center; width: 3rem; height: 3rem; border-radius: 50%; border: 2px solid; font-size: 1.4rem; line-height: 1 }
+.good .mark { color: var(--good) } .bad .mark { color: var(--bad) } .wait .mark { color: var(--wait) }
+h1 { margin: 1rem 0 .4rem; font-size: 1.4rem; line-height: 1.25 }
+p { margin: .4rem 0 }
+.foot { margin-top: 1.4rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .85rem }
+code { font: .9em ui-monospace, monospace; overflow-wrap: anywhere }
+.sandbox { margin: 0 0 1.2rem; padding: .35rem .7rem; border: 1px dashed var(--wait); border-radius: .5rem; color: var(--wait); font-size: .85rem }
+`
+
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  `style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'`,
+  "frame-ancestors 'none'",
+  "base-uri 'none'",
+  "form-action 'none'",
+].join("; ")
+
+interface Page {
+  readonly status: number
+  readonly tone: "good" | "bad" | "wait"
+  readonly title: string
+  readonly says: readonly string[]
+  /** Name and value for whoever helps the person. */
+  readonly foot?: readonly (readonly [string, string])[]
+  readonly sandbox?: boolean
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+const marks = { good: "✓", bad: "!", wait: "…" } as const
+
+function page({ status, tone, title, says, foot = [], sandbox = false, headers = {} }: Page): Response {
+  const facts = foot
+    .map(([name, value]) => `${escapeHtml(name)} <code>${escapeHtml(value)}</code>`)
+    .join("<br>")
+  const html = `<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex"><title>${escapeHtml(title)}</title><style>${style}</style></head>
+<body><main class="${tone}">
+${sandbox ? '<p class="sandbox">Sandbox: nothing real was connected.</p>\n' : ""}<span class="mark" aria-hidden="true">${marks[tone]}</span>
+<h1>${escapeHtml(title)}</h1>
+${says.map((sentence) => `<p>${escapeHtml(sentence)}</p>`).join("\n")}
+${facts ? `<p class="foot">${facts}</p>` : ""}
+</main></body></html>
+`
+  return new Response(html, {
+    status,
+    headers: {
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": contentSecurityPolicy,
+      ...headers,
+    },
+  })
+}
+
+/** A callback without a trusted state: there is no address to send anybody to, and none of the input is shown. */
+export function refusalPage(reason: "state_invalid" | "callback_invalid", requestId: string): Response {
+  return page({
+    status: 400,
+    tone: "bad",
+    title: "This link cannot be used",
+    says:
+      reason === "state_invalid"
+        ? [
+            "It is incomplete, was made for something else, or is more than ten minutes old. Nothing was connected.",
+          ]
+        : ["The answer that came with it is incomplete. Nothing was connected."],
+    foot: [
+      ["What to do: go back to the app you came from and connect again. Reason", reason],
+      ["Request", requestId],
+    ],
+  })
+}
+
+/** Where a connect ends that has no page of the tenant's to return to. */
+export function landingPage(flow: ConnectFlow): Response {
+  const title = providerTitle[flow.provider]
+  const sandbox = flow.environment === "test"
+  const foot: Page["foot"] = [["Reference for support", flow.id]]
+  if (flow.status === "connected") {
+    const accounts =
+      flow.accountIds.length > 1
+        ? `${flow.accountIds.length} ${title} accounts are`
+        : `Your ${title} account is`
+    return page({
+      status: 200,
+      tone: "good",
+      title: `${accounts} connected`,
+      says: ["You can close this window."],
+      foot,
+      sandbox,
+    })
+  }
+  const reason = flow.failure?.reason ?? "server_error"
+  return page({
+    status: 200,
+    tone: "bad",
+    title: `${title} was not connected`,
+    says: [
+      forThePerson(reason, title),
+      "You can close this window, or go back to the app you came from and try again.",
+    ],
+    foot: [["Reason", reason], ...foot],
+    sandbox,
+  })
+}
+
+/** Another callback of the same flow is still at work; the page asks again by itself. */
+export function waitingPage(): Response {
+  return page({
+    status: 200,
+    tone: "wait",
+    title: "Still connecting",
+    says: ["The other side is slow to answer. This page tries again by itself in a moment."],
+    headers: { refresh: "3" },
+  })
+}
+
+/** One sentence without our trade's words: what happened, and what this person can do about it. */
+function forThePerson(reason: OAuthErrorReason, title: string): string {
+  switch (reason) {
+    case "access_denied":
+      return "You declined, so nothing was connected."
+    case "insufficient_scope":
+      return "A permission that is needed was not granted. Connect again and leave every permission ticked."
+    case "account_not_eligible":
+      return `${title} does not let this account be connected. Another account may work.`
+    case "no_publishable_account":
+      return "There was no Page on which you may create content. Choose a Page that you manage."
+    case "account_mismatch":
+      return "You signed in with another account than the one to reconnect. Switch accounts and try again."
+    case "code_invalid":
+    case "no_response":
+      return "It took too long, or the link was used before."
+    case "rate_limited":
+    case "provider_unavailable":
+    case "provider_timeout":
+    case "invalid_response":
+      return `${title} is not answering as it should. Try again in a few minutes.`
+    default:
+      return "The app's connection settings need its makers' attention. Show them the reference below."
+  }
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+}

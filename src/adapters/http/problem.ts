@@ -1,0 +1,63 @@
+import { ConnectError, type ErrorCode, type FieldFault } from "../../domain/errors.ts"
+
+const statusOf = {
+  invalid_input: 400,
+  return_url_refused: 400,
+  no_oauth_app: 400,
+  unauthenticated: 401,
+  insufficient_key_scope: 403,
+  not_found: 404,
+  method_not_allowed: 405,
+  oauth_app_in_use: 409,
+  payload_too_large: 413,
+  unsupported_media_type: 415,
+  rate_limited: 429,
+  not_ready: 503,
+} as const satisfies Record<ErrorCode, number>
+
+const titleOf = {
+  invalid_input: "Invalid input",
+  return_url_refused: "Return URL refused",
+  no_oauth_app: "No OAuth app",
+  unauthenticated: "Not authenticated",
+  insufficient_key_scope: "The key lacks a scope",
+  not_found: "Not found",
+  method_not_allowed: "Method not allowed",
+  oauth_app_in_use: "The OAuth app is in use",
+  payload_too_large: "Body too large",
+  unsupported_media_type: "Unsupported media type",
+  rate_limited: "Too many requests",
+  not_ready: "Not ready",
+} as const satisfies Record<ErrorCode, string>
+
+interface Problem {
+  readonly status: number
+  readonly title: string
+  readonly detail: string
+  readonly code: string
+  readonly errors?: readonly FieldFault[]
+}
+
+/** An RFC 9457 problem document. A fault that is not a `ConnectError` says nothing but its request id. */
+export function problem(error: unknown, requestId: string): Response {
+  const known = error instanceof ConnectError ? error : undefined
+  const body: Problem = known
+    ? {
+        status: statusOf[known.code],
+        title: titleOf[known.code],
+        detail: known.message,
+        code: known.code,
+        ...(known.faults.length > 0 && { errors: known.faults }),
+      }
+    : {
+        status: 500,
+        title: "Internal error",
+        detail: "Mooring failed; nothing of this call was kept. The log explains it under this request_id.",
+        code: "internal_error",
+      }
+  const headers: Record<string, string> = { "content-type": "application/problem+json" }
+  if (body.status === 401) headers["www-authenticate"] = 'Bearer realm="mooring"'
+  if (known?.retryAfterSeconds !== undefined) headers["retry-after"] = String(known.retryAfterSeconds)
+  const document = { type: `urn:mooring:problem:${body.code}`, ...body, request_id: requestId }
+  return new Response(JSON.stringify(document), { status: body.status, headers })
+}

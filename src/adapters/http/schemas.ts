@@ -1,0 +1,60 @@
+import type { TUnsafe } from "@sinclair/typebox"
+import { t } from "elysia"
+import { ConnectError, type FieldFault } from "../../domain/errors.ts"
+import { providerNames } from "../../domain/provider.ts"
+
+/** What the shapes of the wire share. They say what type a field has; what it may hold is the domain's to judge. */
+
+/** Elysia's own `UnionEnum` would fill in its first value where the field is absent. */
+export function oneOf<const Value extends string>(values: readonly Value[]): TUnsafe<Value> {
+  const literals = values.map((value) => t.Literal(value))
+  return t.Unsafe<Value>(t.Union(literals, { detail: `must be one of ${values.join(", ")}` }))
+}
+
+export const text = (detail = "must be text") => t.String({ detail })
+
+/** A text to look something up by: no control characters, which the stores would choke on. */
+export const plainText = (most: number) =>
+  t.String({
+    pattern: "^[^\\u0000-\\u001f\\u007f]*$",
+    maxLength: most,
+    detail: `must have at most ${most} characters, without control characters`,
+  })
+
+export const providerName = oneOf(providerNames)
+
+export const closed = { additionalProperties: false } as const
+
+interface SchemaError {
+  readonly path: string
+  readonly message: string
+  readonly schema: { readonly detail?: unknown }
+}
+
+/** The faults of a body or query that does not fit, in our words: Elysia's own would quote what was sent, secrets included. */
+export function readSchemaErrors(errors: Iterable<unknown>): ConnectError {
+  const faults = new Map<string, FieldFault>()
+  for (const { path, message, schema } of errors as Iterable<SchemaError>) {
+    const field = path
+      .slice(1)
+      .replaceAll("~1", "/")
+      .replace(/\/(\d+)/g, "[$1]")
+      .replaceAll("/", ".")
+      .slice(0, 100)
+    if (!faults.has(field)) faults.set(field, { field, detail: describe(message, schema) })
+  }
+  const found = [...faults.values()].slice(0, 20)
+  const [first] = found
+  if (!first) return new ConnectError("invalid_input", "The input does not have the documented shape.")
+  const more = found.length === 1 ? "" : ` (and ${found.length - 1} more, see errors)`
+  return new ConnectError("invalid_input", `${first.field || "body"}: ${first.detail}${more}`, {
+    faults: found,
+  })
+}
+
+function describe(message: string, schema: SchemaError["schema"]): string {
+  if (message === "Unexpected property")
+    return "is not a field of this call; check its spelling or leave it out"
+  if (message === "Expected required property") return "is required"
+  return typeof schema.detail === "string" ? schema.detail : message.replace(/^Expected/, "must be")
+}

@@ -1,0 +1,36 @@
+import type { Edge } from "./edge.ts"
+import { maxBodyBytes } from "./json-body.ts"
+
+export interface Serving {
+  readonly port: number
+  /** Takes no new connections, finishes what is in flight, then resolves. */
+  stop(): Promise<void>
+}
+
+/** A callback may take 15 s and another wait 10 s for it, with no byte sent meanwhile. */
+const idleTimeoutSeconds = 60
+
+/** Throws a sentence that says so where the port is taken: Bun would share it silently with `reusePort`. */
+export function serve(
+  edge: Edge,
+  options: { readonly host: string; readonly port: number; readonly trustedProxies: number },
+): Serving {
+  const server = Bun.serve({
+    hostname: options.host,
+    port: options.port,
+    reusePort: false,
+    idleTimeout: idleTimeoutSeconds,
+    // Beyond our own limit by far, so that a body a little too large is answered by a problem document.
+    maxRequestBodySize: 16 * maxBodyBytes,
+    fetch: (request, server) =>
+      edge(request, clientAddress(request, server.requestIP(request)?.address ?? "", options.trustedProxies)),
+  })
+  return { port: server.port ?? options.port, stop: () => server.stop() }
+}
+
+/** Each trusted proxy appended the address it saw; what stands further left is whatever the client wrote. */
+function clientAddress(request: Request, peer: string, trustedProxies: number): string {
+  if (trustedProxies === 0) return peer
+  const hops = (request.headers.get("x-forwarded-for") ?? "").split(",").map((hop) => hop.trim())
+  return hops.at(-trustedProxies) || peer
+}

@@ -1,0 +1,89 @@
+import type { Account, Health } from "../domain/account.ts"
+import type { Principal } from "../domain/api-key.ts"
+import { ConnectError, notFound } from "../domain/errors.ts"
+import { isId } from "../domain/id.ts"
+import type { ProviderName } from "../domain/provider.ts"
+import type { Signer } from "../ports/crypto.ts"
+import type { AccountPosition, Storage } from "../ports/storage.ts"
+
+export interface AccountQuery {
+  readonly provider?: ProviderName | undefined
+  readonly health?: Health | undefined
+  readonly reference?: string | undefined
+  readonly q?: string | undefined
+  readonly limit?: number | undefined
+  readonly cursor?: string | undefined
+}
+
+export interface AccountListing {
+  readonly items: readonly Account[]
+  readonly nextCursor: string | null
+  readonly total: number
+}
+
+export interface ReadAccounts {
+  get(principal: Principal, id: string): Promise<Account>
+  /** Pages stay stable while accounts come and go. Rejects with `invalid_input` for a cursor that is not ours. */
+  list(principal: Principal, query: AccountQuery): Promise<AccountListing>
+}
+
+export const defaultPageSize = 50
+
+export function readAccounts(deps: {
+  readonly accounts: Storage["accounts"]
+  readonly signer: Signer
+}): ReadAccounts {
+  const cursors = accountCursors(deps.signer)
+  return {
+    async get(principal, id) {
+      const account = isId("acc", id) ? await deps.accounts.find(principal, id) : undefined
+      if (!account) throw notFound("account")
+      return account
+    },
+
+    async list(principal, query) {
+      const filter = {
+        ...(query.provider !== undefined && { provider: query.provider }),
+        ...(query.health !== undefined && { health: query.health }),
+        ...(query.reference !== undefined && { reference: query.reference }),
+        ...(query.q !== undefined && query.q !== "" && { query: query.q }),
+      }
+      const after = query.cursor === undefined ? undefined : cursors.read(principal, query.cursor)
+      const page = await deps.accounts.list(principal, filter, {
+        limit: query.limit ?? defaultPageSize,
+        ...(after && { after }),
+      })
+      const last = page.items.at(-1)
+      return {
+        items: page.items,
+        total: page.total,
+        nextCursor: page.more && last ? cursors.write(principal, last) : null,
+      }
+    },
+  }
+}
+
+/** A cursor is a position and a MAC over it and its owner: opaque, and of no use to anybody else. */
+function accountCursors(signer: Signer) {
+  const message = (principal: Principal, position: string) =>
+    JSON.stringify(["accounts", principal.tenant, principal.environment, position])
+  return {
+    write(principal: Principal, position: AccountPosition): string {
+      const text = `${position.connectedAt.getTime().toString(36)}.${position.id}`
+      return `${text}.${signer.sign("cursor", message(principal, text))}`
+    },
+
+    read(principal: Principal, cursor: string): AccountPosition {
+      const [time = "", id = "", mac = "", ...rest] = cursor.split(".")
+      const authentic = rest.length === 0 && signer.verify("cursor", message(principal, `${time}.${id}`), mac)
+      if (!authentic || !isId("acc", id)) {
+        const detail =
+          "is not a cursor of this list; pass next_cursor as it came, or leave it out for the first page"
+        throw new ConnectError("invalid_input", `cursor: ${detail}`, {
+          faults: [{ field: "cursor", detail }],
+        })
+      }
+      return { connectedAt: new Date(Number.parseInt(time, 36)), id }
+    },
+  }
+}

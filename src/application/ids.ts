@@ -1,0 +1,29 @@
+import { type IdPrefix, idRandomBytes, newId } from "../domain/id.ts"
+import type { Clock, RandomBytes } from "../ports/crypto.ts"
+
+export type Ids = (prefix: IdPrefix) => string
+
+const sequenceBytes = 2
+const maxSequence = 256 ** sequenceBytes - 1
+
+/**
+ * Ids whose order is the order in which this process made them, within a millisecond and over a clock that
+ * steps back too, so that a connect's events read in the order in which they happened.
+ */
+export function ids(deps: { readonly now: Clock; readonly randomBytes: RandomBytes }): Ids {
+  let time = 0
+  let sequence = 0
+  return (prefix) => {
+    const now = deps.now().getTime()
+    if (now > time || sequence === maxSequence) {
+      time = Math.max(now, time + 1)
+      sequence = 0
+    } else {
+      sequence++
+    }
+    const bytes = new Uint8Array(idRandomBytes)
+    bytes.set([sequence >> 8, sequence & 255])
+    bytes.set(deps.randomBytes(idRandomBytes - sequenceBytes), sequenceBytes)
+    return newId(prefix, new Date(time), bytes)
+  }
+}

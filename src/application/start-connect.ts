@@ -1,0 +1,212 @@
+import type { Principal } from "../domain/api-key.ts"
+import { type ConnectFlow, formatState, openFlow, stateMessage } from "../domain/connect-flow.ts"
+import { ConnectError, notFound, refuseFaults } from "../domain/errors.ts"
+import { isId } from "../domain/id.ts"
+import { type OAuthApp, type OAuthAppOptions, requestedScopes, returnUrlPolicy } from "../domain/oauth-app.ts"
+import type { Environment } from "../domain/owner.ts"
+import { defaultScopes, type ProviderName, providerTitle } from "../domain/provider.ts"
+import { ReturnUrlPolicy } from "../domain/return-url-policy.ts"
+import type { Clock, RandomBytes, SecretBox, Signer } from "../ports/crypto.ts"
+import type { Providers } from "../ports/providers.ts"
+import type { Storage } from "../ports/storage.ts"
+import type { Ids } from "./ids.ts"
+
+export interface StartConnectDeps {
+  readonly storage: Pick<Storage, "apps" | "flows" | "accounts">
+  readonly box: SecretBox
+  readonly signer: Signer
+  /** `test` is absent where the sandbox is switched off. */
+  readonly providers: ProvidersByEnvironment
+  readonly redirectUri: (provider: ProviderName) => string
+  readonly newId: Ids
+  readonly now: Clock
+  readonly randomBytes: RandomBytes
+}
+
+export interface ProvidersByEnvironment {
+  readonly live: Providers
+  readonly test: Providers | undefined
+}
+
+export interface StartRequest {
+  readonly provider: ProviderName
+  readonly returnUrl: string | undefined
+  readonly oauthAppId: string | undefined
+  readonly accountId: string | undefined
+  readonly reference: string | undefined
+}
+
+export interface StartedConnect {
+  readonly authorizeUrl: URL
+  readonly flow: ConnectFlow
+}
+
+/**
+ * Opens a flow and says where to send the person. When it resolves the flow is stored. Rejects with
+ * `ConnectError`: `no_oauth_app`, `return_url_refused`, `not_found` or `invalid_input`.
+ */
+export type StartConnect = (principal: Principal, request: StartRequest) => Promise<StartedConnect>
+
+/** What a flow needs of its app, whether registered or the sandbox's own. */
+interface StartingApp {
+  readonly id: string | null
+  readonly clientId: string
+  readonly scopes: readonly string[]
+  readonly options: OAuthAppOptions
+  readonly policy: ReturnUrlPolicy
+}
+
+export function startConnect(deps: StartConnectDeps): StartConnect {
+  return async (principal, request) => {
+    const providers = providersOf(deps.providers, principal.environment)
+    checkReference(request.reference)
+    const app = await chooseApp(deps, principal, request)
+    const returnUrl = request.returnUrl === undefined ? null : app.policy.accept(request.returnUrl)
+
+    const now = deps.now()
+    const id = deps.newId("flow")
+    const codeVerifier = providers.usesPkce(request.provider, app.options)
+      ? newCodeVerifier(deps.randomBytes)
+      : null
+    const flow = openFlow(
+      {
+        id,
+        tenant: principal.tenant,
+        environment: principal.environment,
+        provider: request.provider,
+        oauthAppId: app.id,
+        redirectUri: deps.redirectUri(request.provider),
+        scopes: app.scopes,
+        options: app.options,
+        returnUrl,
+        reference: request.reference ?? null,
+        reconnectAccountId: request.accountId ?? null,
+        codeVerifier:
+          codeVerifier === null
+            ? null
+            : await deps.box.seal(codeVerifier, verifierPlace(principal.tenant, id)),
+        startedBy: principal.actor,
+      },
+      now,
+    )
+    await deps.storage.flows.add(flow)
+
+    const mac = deps.signer.sign("state", stateMessage(flow.provider, flow.id, flow.expiresAt))
+    const authorizeUrl = providers.authorizeUrl({
+      provider: flow.provider,
+      clientId: app.clientId,
+      redirectUri: flow.redirectUri,
+      scopes: flow.scopes,
+      options: flow.options,
+      state: formatState({ flowId: flow.id, expiresAt: flow.expiresAt, mac }),
+      codeVerifier,
+      reconnect: flow.reconnectAccountId !== null,
+    })
+    return { authorizeUrl, flow }
+  }
+}
+
+export function providersOf(providers: ProvidersByEnvironment, environment: Environment): Providers {
+  const found = providers[environment]
+  if (!found) {
+    throw new ConnectError(
+      "invalid_input",
+      "The sandbox is switched off on this server (SANDBOX=off), so test keys connect nothing; use a live key.",
+    )
+  }
+  return found
+}
+
+export function verifierPlace(tenant: string, flowId: string) {
+  return { tenant, table: "flows", row: flowId, column: "code_verifier" } as const
+}
+
+/** The client id and secret that a test flow of a tenant without apps shows the sandbox. Nothing real. */
+export const builtInApp = {
+  clientId: (provider: ProviderName) => `sandbox-${provider}`,
+  clientSecret: "sandbox",
+}
+
+async function chooseApp(
+  deps: StartConnectDeps,
+  principal: Principal,
+  request: StartRequest,
+): Promise<StartingApp> {
+  const account =
+    request.accountId === undefined
+      ? undefined
+      : await reconnectedAccount(deps, principal, request.accountId, request.provider)
+  // Refresh tokens are bound to a client id, so a reconnect stays with its app unless told otherwise.
+  const wanted = request.oauthAppId ?? account?.oauthAppId ?? undefined
+  const app =
+    wanted === undefined
+      ? await deps.storage.apps.findDefault(principal, request.provider)
+      : isId("oa", wanted)
+        ? await deps.storage.apps.find(principal, wanted)
+        : undefined
+  if (app && app.provider !== request.provider) {
+    const detail = `is an app of ${app.provider}; start ${app.provider}, or name an app of ${request.provider}`
+    throw new ConnectError("invalid_input", `oauth_app_id: ${detail}`, {
+      faults: [{ field: "oauth_app_id", detail }],
+    })
+  }
+  if (app) return startingApp(app)
+  if (wanted === undefined && principal.environment === "test") return sandboxApp(request.provider)
+  const title = providerTitle[request.provider]
+  throw new ConnectError(
+    "no_oauth_app",
+    wanted === undefined
+      ? `There is no ${title} app yet; store its client_id and client_secret with POST /v1/oauth-apps first.`
+      : `There is no ${title} app with this oauth_app_id; GET /v1/oauth-apps?provider=${request.provider} lists them.`,
+  )
+}
+
+async function reconnectedAccount(
+  deps: StartConnectDeps,
+  principal: Principal,
+  id: string,
+  provider: ProviderName,
+) {
+  const account = isId("acc", id) ? await deps.storage.accounts.find(principal, id) : undefined
+  if (!account) throw notFound("account")
+  if (account.provider !== provider) {
+    const detail = `is an account of ${account.provider}; start ${account.provider} to reconnect it`
+    throw new ConnectError("invalid_input", `account_id: ${detail}`, {
+      faults: [{ field: "account_id", detail }],
+    })
+  }
+  return account
+}
+
+function startingApp(app: OAuthApp): StartingApp {
+  return {
+    id: app.id,
+    clientId: app.clientId,
+    scopes: requestedScopes(app),
+    options: app.options,
+    policy: returnUrlPolicy(app),
+  }
+}
+
+function sandboxApp(provider: ProviderName): StartingApp {
+  return {
+    id: null,
+    clientId: builtInApp.clientId(provider),
+    scopes: defaultScopes[provider],
+    options: {},
+    policy: ReturnUrlPolicy.loopback(),
+  }
+}
+
+function checkReference(reference: string | undefined): void {
+  if (reference === undefined) return
+  const fits = reference.length >= 1 && reference.length <= 200 && !/\p{Cc}/u.test(reference)
+  refuseFaults(
+    fits ? [] : [{ field: "reference", detail: "must have 1 to 200 characters, without control characters" }],
+  )
+}
+
+/** 32 random bytes make 43 characters, RFC 7636 section 4.1. */
+function newCodeVerifier(randomBytes: RandomBytes): string {
+  return randomBytes(32).toBase64({ alphabet: "base64url", omitPadding: true })
+}

@@ -1,0 +1,289 @@
+import { randomBytes } from "node:crypto"
+import { dirname, join } from "node:path"
+import { liveTransport } from "./adapters/arctic/live-transport.ts"
+import { arcticProviders } from "./adapters/arctic/providers.ts"
+import { installScopedFetch } from "./adapters/arctic/scoped-fetch.ts"
+import { type Actions, runCommand, type Terminal } from "./adapters/cli/commands.ts"
+import { signDashboardToken } from "./adapters/cli/dashboard-token.ts"
+import { showFirstSteps } from "./adapters/cli/first-steps.ts"
+import { keepLocalSecrets, makeSecrets } from "./adapters/cli/local-secrets.ts"
+import { faultFacts, type Log, openLog } from "./adapters/cli/log.ts"
+import { keyMint } from "./adapters/crypto/key-mint.ts"
+import type { Keyring } from "./adapters/crypto/keyring.ts"
+import { aesSecretBox } from "./adapters/crypto/secret-box.ts"
+import { hmacSigner } from "./adapters/crypto/signer.ts"
+import { authentication } from "./adapters/http/authentication.ts"
+import { type Edge, edge } from "./adapters/http/edge.ts"
+import { memoryRateLimits, unlimited } from "./adapters/http/rate-limit.ts"
+import { serve } from "./adapters/http/serve.ts"
+import { memoryStorage } from "./adapters/memory/storage.ts"
+import { migratePostgres } from "./adapters/postgres/migrations.ts"
+import { openPostgresStorage } from "./adapters/postgres/storage.ts"
+import { sandbox } from "./adapters/sandbox/sandbox.ts"
+import { migrateSqlite } from "./adapters/sqlite/migrations.ts"
+import { openSqliteStorage } from "./adapters/sqlite/storage.ts"
+import { readAccounts } from "./application/accounts.ts"
+import { type ApiKeysDeps, authenticateKey, manageApiKeys } from "./application/api-keys.ts"
+import { completeConnect } from "./application/complete-connect.ts"
+import { ids } from "./application/ids.ts"
+import { manageOAuthApps } from "./application/oauth-apps.ts"
+import { startConnect } from "./application/start-connect.ts"
+import { sweepFlows } from "./application/sweep-flows.ts"
+import { viewFlow } from "./application/view-flow.ts"
+import { type Config, readConfig, type StorageChoice } from "./config.ts"
+import type { ProviderName } from "./domain/provider.ts"
+import type { Clock } from "./ports/crypto.ts"
+import type { Providers } from "./ports/providers.ts"
+import type { Storage } from "./ports/storage.ts"
+import type { Transport } from "./ports/transport.ts"
+
+/** What tests replace: the outside that cannot be had, and time. */
+export interface Outside {
+  readonly log: Log
+  readonly liveTransport?: Transport
+  readonly now?: Clock
+}
+
+export interface Mooring {
+  readonly edge: Edge
+  readonly apiKeys: ReturnType<typeof manageApiKeys>
+  readonly sweep: ReturnType<typeof sweepFlows>
+}
+
+/** Wires every adapter to the use cases. Opens nothing: whoever opened the storage closes it. */
+export function mooring(
+  config: Config,
+  storage: Storage,
+  outside: Outside,
+  isStopping = () => false,
+): Mooring {
+  const { log, now = () => new Date() } = outside
+  const keyring = keyringOf(config)
+  const box = aesSecretBox(keyring)
+  const signer = hmacSigner(keyring)
+  const newId = ids({ now, randomBytes: random })
+  const redirectUri = (provider: ProviderName) => `${config.publicUrl}/v1/oauth/${provider}/callback`
+  const onFault = (fault: unknown, id: string) => log.error({ id, ...faultFacts(fault) }, "fault")
+
+  installScopedFetch()
+  const endpoints = { graphVersion: config.graphVersion, xHosts: config.xHosts }
+  const pretended = config.sandbox
+    ? sandbox({ publicUrl: config.publicUrl, signer, now, randomBytes: random })
+    : undefined
+  const providers = {
+    live: arcticProviders({ transport: outside.liveTransport ?? liveTransport(), now, ...endpoints }),
+    test:
+      pretended &&
+      pretendedProviders(arcticProviders({ transport: pretended.transport, now, ...endpoints }), pretended),
+  }
+
+  const apiKeyDeps = apiKeysDeps(storage, now)
+  const apiKeys = manageApiKeys(apiKeyDeps)
+  const application = {
+    oauthApps: manageOAuthApps({ apps: storage.apps, box, newId, now }),
+    apiKeys,
+    accounts: readAccounts({ accounts: storage.accounts, signer }),
+    start: startConnect({ storage, box, signer, providers, redirectUri, newId, now, randomBytes: random }),
+    complete: completeConnect({
+      storage,
+      box,
+      signer,
+      providers,
+      dashboardUrl: config.dashboardUrl,
+      newId,
+      now,
+      wait: Bun.sleep,
+      onFault,
+    }),
+    viewFlow: viewFlow({ flows: storage.flows, now }),
+    redirectUri,
+    ready: async () => {
+      if (isStopping()) throw new Error("stopping")
+      await storage.ping()
+    },
+  }
+  return {
+    apiKeys,
+    sweep: sweepFlows({ flows: storage.flows, newId, now }),
+    edge: edge({
+      application,
+      authenticate: authentication({
+        authenticateKey: authenticateKey(apiKeyDeps),
+        dashboardTokens: config.dashboardTokens,
+      }),
+      limits: config.rateLimit ? memoryRateLimits() : unlimited,
+      sandboxPages: pretended?.handle,
+      https: config.publicUrl.startsWith("https:"),
+      newRequestId: () => newId("evt").replace("evt_", "req_"),
+      onAccess: (entry) => log.info(entry, "request"),
+      onFault,
+    }),
+  }
+}
+
+const random = (count: number) => new Uint8Array(randomBytes(count))
+
+function apiKeysDeps(storage: Storage, now: Clock): ApiKeysDeps {
+  return { keys: storage.keys, mint: keyMint(random), newId: ids({ now, randomBytes: random }), now }
+}
+
+/** The very same adapters, with the consent page in place of the provider's. */
+function pretendedProviders(providers: Providers, pretended: ReturnType<typeof sandbox>): Providers {
+  return {
+    ...providers,
+    authorizeUrl: (request) => pretended.authorizeUrl(request.provider, providers.authorizeUrl(request)),
+  }
+}
+
+/** Opens the store the configuration names. `serve` claims it for a serving process, where the store allows one alone. */
+export async function openStorage(choice: StorageChoice, use: { readonly serve: boolean }): Promise<Storage> {
+  switch (choice.kind) {
+    case "memory":
+      return memoryStorage()
+    case "sqlite":
+      return openSqliteStorage(choice.path, use)
+    case "postgres":
+      return openPostgresStorage(choice.url)
+  }
+}
+
+async function migrate(choice: StorageChoice): Promise<readonly string[]> {
+  switch (choice.kind) {
+    case "memory":
+      return []
+    case "sqlite":
+      return migrateSqlite(choice.path)
+    case "postgres":
+      return migratePostgres(choice.url)
+  }
+}
+
+/** The configuration with the secrets that an installation outside production makes for itself. */
+function settle(env: Environment): { readonly config: Config; readonly secretsMade: string | null } {
+  const config = readConfig(env)
+  if (config.encryptionKeys && config.dashboardTokens) return { config, secretsMade: null }
+  const path = localSecretsPath(config.storage)
+  const kept = path === null ? { secrets: makeSecrets(), made: false } : keepLocalSecrets(path)
+  const settled = readConfig({
+    ...env,
+    ...(!config.encryptionKeys && { ENCRYPTION_KEYS: kept.secrets.ENCRYPTION_KEYS }),
+    ...(!config.dashboardTokens && { JWT_SECRET: kept.secrets.JWT_SECRET }),
+  })
+  return { config: settled, secretsMade: kept.made ? path : null }
+}
+
+function localSecretsPath(choice: StorageChoice): string | null {
+  if (choice.kind === "memory") return null
+  return choice.kind === "sqlite" ? join(dirname(choice.path), "secrets.env") : join("data", "secrets.env")
+}
+
+function keyringOf(config: Config): Keyring {
+  const [first, ...others] = config.encryptionKeys ?? []
+  if (!first) throw new Error("the configuration has no encryption key")
+  return [first, ...others]
+}
+
+const sweepEveryMs = 10_000
+
+/** Serves until SIGTERM or SIGINT; then takes nothing new, finishes what is in flight, and closes the store. */
+async function serveUntilStopped(env: Environment, terminal: Terminal): Promise<void> {
+  const { config, secretsMade } = settle(env)
+  const log = openLog(config.logLevel)
+  for (const name of await migrate(config.storage)) log.info({ migration: name }, "migrated")
+  const storage = await openStorage(config.storage, { serve: true })
+  const stopped = stopSignal()
+  let stopping = false
+  const { edge, apiKeys, sweep } = mooring(config, storage, { log }, () => stopping)
+  const serving = serve(edge, { host: config.host, port: config.port, trustedProxies: config.trustedProxies })
+  log.info(
+    { host: config.host, port: serving.port, public_url: config.publicUrl, storage: config.storage.kind },
+    "listening",
+  )
+  if (!config.production) {
+    await showFirstSteps({
+      apiKeys,
+      print: terminal.print,
+      publicUrl: config.publicUrl,
+      sandbox: config.sandbox,
+      secretsMade,
+    })
+  }
+
+  const sweeping = every(
+    sweepEveryMs,
+    async () => {
+      const swept = await sweep()
+      if (swept.expired + swept.lost + swept.forgotten > 0) log.info(swept, "swept")
+    },
+    (fault) => log.error(faultFacts(fault), "sweep failed"),
+  )
+  const signal = await stopped
+  stopping = true
+  log.info({ signal }, "stopping: finishing what is in flight")
+  await serving.stop()
+  await sweeping.stop()
+  await storage.close()
+  log.info({}, "stopped")
+}
+
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve(signal))
+  })
+}
+
+/** Runs the work at once and then again and again, never twice at the same time. */
+function every(ms: number, work: () => Promise<void>, onFault: (fault: unknown) => void) {
+  let running = Promise.resolve()
+  const run = () => {
+    running = running.then(work).catch(onFault)
+  }
+  run()
+  const timer = setInterval(run, ms)
+  return {
+    async stop() {
+      clearInterval(timer)
+      await running
+    },
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** Runs one command of the command line; resolves to its exit code. */
+export function run(args: readonly string[], env: Environment, terminal: Terminal): Promise<number> {
+  return runCommand(args, actions(env, terminal), terminal)
+}
+
+function actions(env: Environment, terminal: Terminal): Actions {
+  return {
+    serve: () => serveUntilStopped(env, terminal),
+    migrate: () => migrate(readConfig(env).storage),
+
+    async withApiKeys(use) {
+      const { storage: choice } = readConfig(env)
+      if (choice.kind === "memory")
+        throw new Error(
+          "memory: is gone with the server's process, so no command can work beside it; set DATABASE_URL.",
+        )
+      await migrate(choice)
+      const storage = await openStorage(choice, { serve: false })
+      try {
+        return await use(manageApiKeys(apiKeysDeps(storage, () => new Date())))
+      } finally {
+        await storage.close()
+      }
+    },
+
+    signDashboardToken(tenant, lifetimeSeconds) {
+      const { dashboardTokens } = settle(env).config
+      if (dashboardTokens?.key.kind !== "secret") {
+        throw new Error(
+          "Dashboard tokens are signed elsewhere (JWT_JWKS_URL is set), so this command cannot make one.",
+        )
+      }
+      const { key, ...rules } = dashboardTokens
+      return signDashboardToken({ ...rules, secret: key.secret, tenant, lifetimeSeconds })
+    },
+  }
+}

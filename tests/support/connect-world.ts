@@ -1,0 +1,206 @@
+import { randomBytes } from "node:crypto"
+import { keyMint } from "../../src/adapters/crypto/key-mint.ts"
+import type { Keyring } from "../../src/adapters/crypto/keyring.ts"
+import { aesSecretBox } from "../../src/adapters/crypto/secret-box.ts"
+import { hmacSigner } from "../../src/adapters/crypto/signer.ts"
+import { memoryStorage } from "../../src/adapters/memory/storage.ts"
+import { completeConnect } from "../../src/application/complete-connect.ts"
+import { ids } from "../../src/application/ids.ts"
+import { manageOAuthApps, type NewOAuthApp } from "../../src/application/oauth-apps.ts"
+import { startConnect } from "../../src/application/start-connect.ts"
+import { sweepFlows } from "../../src/application/sweep-flows.ts"
+import { viewFlow } from "../../src/application/view-flow.ts"
+import { keyScopes, type Principal } from "../../src/domain/api-key.ts"
+import type { OAuthErrorReason } from "../../src/domain/oauth-error.ts"
+import type { ProviderName } from "../../src/domain/provider.ts"
+import type { ReturnUrl } from "../../src/domain/return-url-policy.ts"
+import {
+  type ExchangeRequest,
+  ProviderFailure,
+  type Providers,
+  type UpstreamAccount,
+} from "../../src/ports/providers.ts"
+import type { Storage } from "../../src/ports/storage.ts"
+
+export const keyring: Keyring = [{ id: "t1", bytes: new Uint8Array(32).fill(7) }]
+
+export const acme: Principal = {
+  tenant: "acme",
+  environment: "live",
+  scopes: keyScopes,
+  actor: "user:ann",
+  kind: "user",
+}
+
+export function upstreamAccount(change: Partial<UpstreamAccount> = {}): UpstreamAccount {
+  return {
+    platformAccountId: "2244994945",
+    handle: "anndev",
+    displayName: "Ann Dev",
+    avatarUrl: "https://pbs.example/ann.png",
+    scopes: ["tweet.read", "tweet.write", "users.read", "media.write", "offline.access"],
+    metadata: {},
+    tokens: {
+      accessToken: "fake-access-token-of-ann",
+      tokenType: "bearer",
+      expiresAt: null,
+      refreshToken: "fake-refresh-token-of-ann",
+      refreshTokenExpiresAt: null,
+      personToken: null,
+      personTokenExpiresAt: null,
+      renewable: true,
+    },
+    ...change,
+  }
+}
+
+export function refusal(reason: OAuthErrorReason): ProviderFailure {
+  return new ProviderFailure({
+    reason,
+    evidence: { call: "token", status: 400, code: "seeded", message: "a seeded refusal", traceId: null },
+  })
+}
+
+/** The application over memory storage, with a provider that each test scripts and a clock that it sets. */
+export function connectWorld(
+  options: { readonly storage?: Storage; readonly dashboardUrl?: ReturnUrl } = {},
+) {
+  const clock = { at: new Date("2026-11-22T10:00:00.000Z") }
+  const now = () => clock.at
+  const random = (count: number) => new Uint8Array(randomBytes(count))
+  const storage = options.storage ?? memoryStorage()
+  const box = aesSecretBox(keyring)
+  const signer = hmacSigner(keyring)
+  const newId = ids({ now, randomBytes: random })
+  const waiting = { passesTime: true }
+  const exchanges: ExchangeRequest[] = []
+  const faults: unknown[] = []
+  const provider = {
+    answer: async (_: ExchangeRequest): Promise<readonly UpstreamAccount[]> => [upstreamAccount()],
+    issuer: undefined as string | undefined,
+  }
+  const live: Providers = {
+    usesPkce: (name) => name === "x",
+    issuer: () => provider.issuer,
+    authorizeUrl: (request) => {
+      const url = new URL(`https://provider.example/${request.provider}/authorize`)
+      url.searchParams.set("state", request.state)
+      url.searchParams.set("client_id", request.clientId)
+      if (request.reconnect) url.searchParams.set("again", "true")
+      return url
+    },
+    readCallbackError: (_, callback) => ({
+      reason: callback.error === "access_denied" ? "access_denied" : "provider_error",
+      evidence: {
+        call: "authorize",
+        status: null,
+        code: callback.error.slice(0, 64),
+        message: null,
+        traceId: null,
+      },
+    }),
+    connect: (request) => {
+      exchanges.push(request)
+      return provider.answer(request)
+    },
+  }
+  const redirectUri = (name: ProviderName) => `https://connect.example.com/v1/oauth/${name}/callback`
+  const providers = { live, test: live }
+  const apps = manageOAuthApps({ apps: storage.apps, box, newId, now })
+  const start = startConnect({ storage, box, signer, providers, redirectUri, newId, now, randomBytes: random })
+  return {
+    clock,
+    now,
+    storage,
+    box,
+    signer,
+    newId,
+    mint: keyMint(random),
+    provider,
+    waiting,
+    exchanges,
+    faults,
+    apps,
+    start,
+    complete: completeConnect({
+      storage,
+      box,
+      signer,
+      providers,
+      dashboardUrl: options.dashboardUrl ?? null,
+      newId,
+      now,
+      wait: async (ms) => {
+        if (waiting.passesTime) clock.at = new Date(clock.at.getTime() + ms)
+        await Bun.sleep(0)
+      },
+      onFault: (fault) => faults.push(fault),
+    }),
+    viewFlow: viewFlow({ flows: storage.flows, now }),
+    sweep: sweepFlows({ flows: storage.flows, newId, now }),
+
+    pass(ms: number) {
+      clock.at = new Date(clock.at.getTime() + ms)
+    },
+
+    addApp(change: Partial<NewOAuthApp> = {}, principal: Principal = acme) {
+      return apps.create(principal, {
+        provider: "x",
+        name: "Our X app",
+        clientId: "fake-client-id",
+        clientSecret: "fake-client-secret",
+        allowedReturnUrls: ["https://app.acme.example/connect"],
+        ...change,
+      })
+    },
+
+    /** Starts a flow and returns the state that the provider would send back. */
+    async begin(
+      request: { returnUrl?: string; accountId?: string; reference?: string; provider?: ProviderName } = {},
+    ) {
+      const started = await start(acme, {
+        provider: request.provider ?? "x",
+        returnUrl:
+          "returnUrl" in request ? request.returnUrl : "https://app.acme.example/connect/done?tab=social",
+        oauthAppId: undefined,
+        accountId: request.accountId,
+        reference: request.reference,
+      })
+      return {
+        flow: started.flow,
+        url: started.authorizeUrl,
+        state: started.authorizeUrl.searchParams.get("state") ?? "",
+      }
+    },
+  }
+}
+
+export type ConnectWorld = ReturnType<typeof connectWorld>
+
+export function query(parameters: Readonly<Record<string, string>>): URLSearchParams {
+  return new URLSearchParams(parameters)
+}
+
+/** A storage of which every call is counted, by `port.method`. */
+export function countedStorage(storage: Storage, onCall: (name: string) => void): Storage {
+  const counted = <Port extends object>(port: Port, name: string): Port =>
+    new Proxy(port, {
+      get(target, property, receiver) {
+        const member: unknown = Reflect.get(target, property, receiver)
+        if (typeof member !== "function") return member
+        return (...args: unknown[]) => {
+          onCall(`${name}.${String(property)}`)
+          return Reflect.apply(member, target, args)
+        }
+      },
+    })
+  return {
+    apps: counted(storage.apps, "apps"),
+    flows: counted(storage.flows, "flows"),
+    accounts: counted(storage.accounts, "accounts"),
+    keys: counted(storage.keys, "keys"),
+    events: counted(storage.events, "events"),
+    ping: () => storage.ping(),
+    close: () => storage.close(),
+  }
+}
