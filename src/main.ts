@@ -147,7 +147,8 @@ export async function openStorage(choice: StorageChoice, use: { readonly serve: 
   }
 }
 
-async function migrate(choice: StorageChoice): Promise<readonly string[]> {
+/** Brings the store up to date; resolves to the migrations applied now. */
+export async function migrate(choice: StorageChoice): Promise<readonly string[]> {
   switch (choice.kind) {
     case "memory":
       return []

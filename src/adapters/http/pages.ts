@@ -69,14 +69,14 @@ export function refusalPage(reason: "state_invalid" | "callback_invalid", reques
     status: 400,
     tone: "bad",
     title: "This link cannot be used",
-    says:
+    says: [
       reason === "state_invalid"
-        ? [
-            "It is incomplete, was made for something else, or is more than ten minutes old. Nothing was connected.",
-          ]
-        : ["The answer that came with it is incomplete. Nothing was connected."],
+        ? "It is incomplete, was made for something else, or is more than ten minutes old. It changed nothing."
+        : "The answer that came with it is incomplete. It changed nothing.",
+      "Go back to the app you came from and connect again.",
+    ],
     foot: [
-      ["What to do: go back to the app you came from and connect again. Reason", reason],
+      ["Reason", reason],
       ["Request", requestId],
     ],
   })
@@ -142,6 +142,8 @@ function forThePerson(reason: OAuthErrorReason, title: string): string {
     case "code_invalid":
     case "no_response":
       return "It took too long, or the link was used before."
+    case "server_error":
+      return "Something failed on our side. Try again in a moment."
     case "rate_limited":
     case "provider_unavailable":
     case "provider_timeout":
