@@ -120,7 +120,7 @@ function parseReturnUrl(raw: string): URL | string {
   if (raw.length > maxCharacters) return `must have at most ${maxCharacters} characters`
   if (raw.includes("\\")) return "must not have a backslash"
   if (raw.includes("#")) return "must not have a fragment, not even an empty one"
-  if (/[\p{Cc}\p{Cf}\p{Cs}\p{Z}\p{White_Space}\p{Default_Ignorable_Code_Point}]/u.test(raw)) {
+  if (/[\p{Cc}\p{Cf}\p{Cs}\p{White_Space}\p{Default_Ignorable_Code_Point}]/u.test(raw)) {
     return "must not have white space, control or invisible characters; percent-encode them in the query"
   }
   const shape = /^(https?):\/\/([^/?]+)([^?]*)/.exec(raw)
