@@ -114,7 +114,9 @@ function readPublicUrl(
   }
   const url = URL.canParse(text) ? new URL(text) : undefined
   const loopback = url?.protocol === "http:" && ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname)
-  if (!url || (url.protocol !== "https:" && !loopback) || url.username || url.search || url.hash) {
+  // By the text, since the parsed URL does not tell an empty query or fragment from none.
+  const isBare = url && !url.username && !url.password && !/[?#]/.test(text)
+  if (!isBare || (url.protocol !== "https:" && !loopback)) {
     faults.push(
       "PUBLIC_URL must be an https address (http for localhost and 127.0.0.1) without user info, query or fragment.",
     )

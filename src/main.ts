@@ -24,14 +24,19 @@ import { migrateSqlite } from "./adapters/sqlite/migrations.ts"
 import { openSqliteStorage } from "./adapters/sqlite/storage.ts"
 import { readAccounts } from "./application/accounts.ts"
 import { type ApiKeysDeps, authenticateKey, manageApiKeys } from "./application/api-keys.ts"
+import { chooseAccounts } from "./application/choose-accounts.ts"
 import { completeConnect } from "./application/complete-connect.ts"
+import { disconnectAccount } from "./application/disconnect-account.ts"
 import { ids } from "./application/ids.ts"
+import { type KeepAlive, keepAlive } from "./application/keep-alive.ts"
 import { manageOAuthApps } from "./application/oauth-apps.ts"
+import { readTokens } from "./application/read-token.ts"
+import { registerAccount } from "./application/register-account.ts"
 import { startConnect } from "./application/start-connect.ts"
 import { sweepFlows } from "./application/sweep-flows.ts"
 import { viewFlow } from "./application/view-flow.ts"
 import { type Config, readConfig, type StorageChoice } from "./config.ts"
-import type { ProviderName } from "./domain/provider.ts"
+import { type ProviderName, providerNames } from "./domain/provider.ts"
 import type { Clock } from "./ports/crypto.ts"
 import type { Providers } from "./ports/providers.ts"
 import type { Storage } from "./ports/storage.ts"
@@ -48,6 +53,7 @@ export interface Mooring {
   readonly edge: Edge
   readonly apiKeys: ReturnType<typeof manageApiKeys>
   readonly sweep: ReturnType<typeof sweepFlows>
+  readonly keepAlive: KeepAlive
 }
 
 /** Wires every adapter to the use cases. Opens nothing: whoever opened the storage closes it. */
@@ -79,22 +85,37 @@ export function mooring(
 
   const apiKeyDeps = apiKeysDeps(storage, now)
   const apiKeys = manageApiKeys(apiKeyDeps)
+  const connecting = {
+    storage,
+    box,
+    signer,
+    providers,
+    dashboardUrl: config.dashboardUrl,
+    newId,
+    now,
+    wait: Bun.sleep,
+    onFault,
+  }
+  const refreshing = {
+    tokens: storage.tokens,
+    box,
+    providers,
+    newId,
+    now,
+    random: Math.random,
+    wait: Bun.sleep,
+    onFault,
+  }
   const application = {
     oauthApps: manageOAuthApps({ apps: storage.apps, box, newId, now }),
     apiKeys,
     accounts: readAccounts({ accounts: storage.accounts, signer }),
     start: startConnect({ storage, box, signer, providers, redirectUri, newId, now, randomBytes: random }),
-    complete: completeConnect({
-      storage,
-      box,
-      signer,
-      providers,
-      dashboardUrl: config.dashboardUrl,
-      newId,
-      now,
-      wait: Bun.sleep,
-      onFault,
-    }),
+    complete: completeConnect(connecting),
+    choose: chooseAccounts(connecting),
+    register: registerAccount({ storage, box, providers, newId, now }),
+    tokens: readTokens(refreshing),
+    disconnect: disconnectAccount(refreshing),
     viewFlow: viewFlow({ flows: storage.flows, now }),
     redirectUri,
     ready: async () => {
@@ -104,6 +125,7 @@ export function mooring(
   }
   return {
     apiKeys,
+    keepAlive: keepAlive(refreshing),
     sweep: sweepFlows({ flows: storage.flows, newId, now }),
     edge: edge({
       application,
@@ -185,6 +207,8 @@ function keyringOf(config: Config): Keyring {
 }
 
 const sweepEveryMs = 10_000
+const keepAliveEveryMs = 30_000
+const tellTimeEveryMs = 60_000
 
 /** Serves until SIGTERM or SIGINT; then takes nothing new, finishes what is in flight, and closes the store. */
 async function serveUntilStopped(env: Environment, terminal: Terminal): Promise<void> {
@@ -194,7 +218,7 @@ async function serveUntilStopped(env: Environment, terminal: Terminal): Promise<
   const storage = await openStorage(config.storage, { serve: true })
   const stopped = stopSignal()
   let stopping = false
-  const { edge, apiKeys, sweep } = mooring(config, storage, { log }, () => stopping)
+  const { edge, apiKeys, sweep, keepAlive } = mooring(config, storage, { log }, () => stopping)
   const serving = serve(edge, { host: config.host, port: config.port, trustedProxies: config.trustedProxies })
   log.info(
     { host: config.host, port: serving.port, public_url: config.publicUrl, storage: config.storage.kind },
@@ -210,21 +234,46 @@ async function serveUntilStopped(env: Environment, terminal: Terminal): Promise<
     })
   }
 
+  const working = backgroundWork({ sweep, keepAlive }, log)
+  const signal = await stopped
+  stopping = true
+  log.info({ signal }, "stopping: finishing what is in flight")
+  await serving.stop()
+  await Promise.all(working.map((work) => work.stop()))
+  await storage.close()
+  log.info({}, "stopped")
+}
+
+/** What goes on without being asked; each provider by itself, so that one that hangs holds up none of the others. */
+function backgroundWork({ sweep, keepAlive }: Pick<Mooring, "sweep" | "keepAlive">, log: Log) {
+  const onFault = (fault: unknown) => log.error(faultFacts(fault), "background work failed")
   const sweeping = every(
     sweepEveryMs,
     async () => {
       const swept = await sweep()
       if (swept.expired + swept.lost + swept.forgotten > 0) log.info(swept, "swept")
     },
-    (fault) => log.error(faultFacts(fault), "sweep failed"),
+    onFault,
   )
-  const signal = await stopped
-  stopping = true
-  log.info({ signal }, "stopping: finishing what is in flight")
-  await serving.stop()
-  await sweeping.stop()
-  await storage.close()
-  log.info({}, "stopped")
+  const telling = every(
+    tellTimeEveryMs,
+    async () => {
+      const told = await keepAlive.tellTime()
+      if (told > 0) log.info({ accounts: told }, "told of accounts whose time is up")
+    },
+    onFault,
+  )
+  const renewing = providerNames.map((provider) =>
+    every(
+      keepAliveEveryMs,
+      async () => {
+        const renewed = await keepAlive.renewDue(provider)
+        if (renewed > 0) log.info({ provider, accounts: renewed }, "kept alive")
+      },
+      onFault,
+    ),
+  )
+  return [sweeping, telling, ...renewing]
 }
 
 function stopSignal(): Promise<string> {

@@ -1,52 +1,33 @@
-import { type Account, healthAfterConnect } from "../domain/account.ts"
-import {
-  type ConnectFlow,
-  type FlowFailure,
-  flowStatus,
-  hasExpired,
-  maxStateCharacters,
-  parseState,
-  stateMessage,
-} from "../domain/connect-flow.ts"
-import { type DomainEvent, newEvent } from "../domain/event.ts"
-import { type OAuthApp, returnUrlPolicy } from "../domain/oauth-app.ts"
+import { type ConnectFlow, type FlowFailure, flowLifetimeMs, flowStatus } from "../domain/connect-flow.ts"
+import type { OAuthApp } from "../domain/oauth-app.ts"
 import { type OAuthErrorReason, remedy } from "../domain/oauth-error.ts"
-import { missingScopes, type ProviderName } from "../domain/provider.ts"
-import { type ReturnUrl, ReturnUrlPolicy, withResult } from "../domain/return-url-policy.ts"
-import type { Clock, SecretBox, Signer } from "../ports/crypto.ts"
+import type { ProviderName } from "../domain/provider.ts"
+import type { Clock } from "../ports/crypto.ts"
 import {
   type AppCredentials,
   type CallbackError,
   ProviderFailure,
   type UpstreamAccount,
 } from "../ports/providers.ts"
-import type { ConnectedAccount, ConsumedFlow, Storage } from "../ports/storage.ts"
-import type { Ids } from "./ids.ts"
+import type { ConsumedFlow, Storage } from "../ports/storage.ts"
+import { candidatesPlace, writeCandidates } from "./candidates.ts"
+import {
+  type CallbackAnswer,
+  type FlowAnswerDeps,
+  type FlowWithApp,
+  flowAnswer,
+  flowEvent,
+  readSignedFlow,
+} from "./flow-answer.ts"
+import { type KeepConnectedDeps, keepConnected } from "./keep-connected.ts"
 import { builtInApp, type ProvidersByEnvironment, providersOf, verifierPlace } from "./start-connect.ts"
 
-export interface CompleteConnectDeps {
-  readonly storage: Pick<Storage, "flows" | "accounts">
-  readonly box: SecretBox
-  readonly signer: Signer
+export interface CompleteConnectDeps extends KeepConnectedDeps, FlowAnswerDeps {
+  readonly storage: Pick<Storage, "flows" | "accounts" | "tokens">
   readonly providers: ProvidersByEnvironment
-  /** Where people land when a flow has no return_url; null shows our own page. */
-  readonly dashboardUrl: ReturnUrl | null
-  readonly newId: Ids
   readonly now: Clock
   readonly wait: (ms: number) => Promise<void>
-  /** Told of every fault behind a `server_error`. */
-  readonly onFault: (fault: unknown, flowId: string) => void
 }
-
-/**
- * What the browser is to be shown. `refused` is the only answer without a trusted state, and never
- * redirects; with one, every end is a `redirect` to a checked address or our own `landing` page.
- */
-export type CallbackAnswer =
-  | { readonly kind: "refused"; readonly reason: "state_invalid" | "callback_invalid" }
-  | { readonly kind: "redirect"; readonly location: string; readonly flow: ConnectFlow }
-  | { readonly kind: "landing"; readonly flow: ConnectFlow }
-  | { readonly kind: "waiting"; readonly flow: ConnectFlow }
 
 export type CompleteConnect = (provider: ProviderName, query: URLSearchParams) => Promise<CallbackAnswer>
 
@@ -61,7 +42,8 @@ const outcomePollMs = 100
  */
 export function completeConnect(deps: CompleteConnectDeps): CompleteConnect {
   return async (provider, query) => {
-    const flowId = authenticState(deps, provider, query)
+    const states = query.getAll("state")
+    const flowId = states.length === 1 ? readSignedFlow(deps, "state", provider, states[0] ?? "") : undefined
     if (flowId === undefined) return { kind: "refused", reason: "state_invalid" }
     const callback = readCallback(query)
     if (callback === undefined) return { kind: "refused", reason: "callback_invalid" }
@@ -70,13 +52,8 @@ export function completeConnect(deps: CompleteConnectDeps): CompleteConnect {
     // An authentic state whose flow is gone: retention forgot it, or it was never stored.
     if (!consumed || consumed.flow.provider !== provider) return { kind: "refused", reason: "state_invalid" }
     const ended = consumed.taken ? await finish(deps, consumed, callback) : await outcomeOf(deps, consumed)
-    return ended ? answer(deps, ended) : { kind: "waiting", flow: consumed.flow }
+    return ended ? flowAnswer(deps, ended) : { kind: "waiting", flow: consumed.flow }
   }
-}
-
-interface Ended {
-  readonly flow: ConnectFlow
-  readonly app: OAuthApp | null
 }
 
 type Callback =
@@ -96,39 +73,51 @@ function readCallback(query: URLSearchParams): Callback | undefined {
   const description = query.get("error_description") ?? query.get("error_message")
   return {
     code: null,
-    error: { error, description, reason: query.get("error_reason"), code: query.get("error_code") },
+    error: {
+      error,
+      description,
+      reason: query.get("error_reason"),
+      code: query.get("error_code"),
+      type: query.get("error_type"),
+    },
     issuer,
   }
 }
 
-/** The flow's id, when the query has exactly one state, ours, for this provider, and still in time. Touches no storage. */
-function authenticState(
+async function finish(
   deps: CompleteConnectDeps,
-  provider: ProviderName,
-  query: URLSearchParams,
-): string | undefined {
-  const states = query.getAll("state")
-  const [raw] = states
-  if (states.length !== 1 || !raw || raw.length > maxStateCharacters) return undefined
-  const state = parseState(raw)
-  if (!state) return undefined
-  if (!deps.signer.verify("state", stateMessage(provider, state.flowId, state.expiresAt), state.mac))
-    return undefined
-  return hasExpired(state, deps.now()) ? undefined : state.flowId
-}
-
-async function finish(deps: CompleteConnectDeps, consumed: ConsumedFlow, callback: Callback): Promise<Ended> {
+  consumed: ConsumedFlow,
+  callback: Callback,
+): Promise<FlowWithApp> {
   const { flow, app } = consumed
   try {
-    const connected = await exchange(deps, consumed, callback)
-    const accounts = await deps.storage.flows.connect(flow.id, connected, deps.now())
-    // Somebody judged this process dead meanwhile, and that is what the tenant was told.
-    if (!accounts) return { flow: await storedFlow(deps, flow), app }
-    return { flow: { ...flow, status: "connected", accountIds: accounts.map((account) => account.id) }, app }
+    const granted = await exchange(deps, consumed, callback)
+    const wanted = await wantedAccounts(deps, flow, granted)
+    if (flow.select && flow.reconnectAccountId === null && wanted.length > 1) {
+      return { flow: await offerChoice(deps, flow, wanted), app }
+    }
+    const accountIds = await keepConnected(deps, flow, wanted, granted)
+    // Without them somebody judged this process dead meanwhile, and that is what the tenant was told.
+    return {
+      flow: accountIds ? { ...flow, status: "connected", accountIds } : await storedFlow(deps, flow),
+      app,
+    }
   } catch (error) {
     if (!(error instanceof Refusal)) deps.onFault(error, flow.id)
     return { flow: await recordFailure(deps, flow, readFailure(error, flow.provider)), app }
   }
+}
+
+/** Lays the accounts aside, sealed, for as long as a person may take to choose among them. */
+async function offerChoice(
+  deps: CompleteConnectDeps,
+  flow: ConnectFlow,
+  accounts: readonly UpstreamAccount[],
+): Promise<ConnectFlow> {
+  const expiresAt = new Date(deps.now().getTime() + flowLifetimeMs)
+  const candidates = await deps.box.seal(writeCandidates(accounts), candidatesPlace(flow))
+  const offered = await deps.storage.flows.offer(flow.id, candidates, expiresAt)
+  return offered ? { ...flow, status: "choosing", expiresAt } : storedFlow(deps, flow)
 }
 
 /** Ends the connect with a reason of the closed list; anything else thrown on the way is our own fault. */
@@ -155,7 +144,7 @@ async function exchange(
   deps: CompleteConnectDeps,
   { flow, app }: ConsumedFlow,
   callback: Callback,
-): Promise<readonly ConnectedAccount[]> {
+): Promise<readonly UpstreamAccount[]> {
   const providers = providersOf(deps.providers, flow.environment)
   const issuer = providers.issuer(flow.provider)
   if (callback.issuer !== null && issuer !== undefined && callback.issuer !== issuer) {
@@ -173,7 +162,7 @@ async function exchange(
     flow.codeVerifier === null
       ? null
       : await deps.box.open(flow.codeVerifier, verifierPlace(flow.tenant, flow.id))
-  const upstream = await providers
+  return providers
     .connect({
       provider: flow.provider,
       credentials,
@@ -189,8 +178,6 @@ async function exchange(
         ? refuse(flow, error.reason, { evidence: error.evidence })
         : error
     })
-  const wanted = await chosenAccounts(deps, flow, upstream)
-  return Promise.all(wanted.map((account) => sealAccount(deps, flow, account)))
 }
 
 async function appCredentials(
@@ -212,7 +199,7 @@ async function appCredentials(
 }
 
 /** All that were granted; on a reconnect only the account it was for, which must be among them. */
-async function chosenAccounts(
+async function wantedAccounts(
   deps: CompleteConnectDeps,
   flow: ConnectFlow,
   upstream: readonly UpstreamAccount[],
@@ -222,78 +209,6 @@ async function chosenAccounts(
   const same = upstream.filter((account) => account.platformAccountId === target?.platformAccountId)
   if (same.length === 0) throw refuse(flow, "account_mismatch")
   return same
-}
-
-async function sealAccount(
-  deps: CompleteConnectDeps,
-  flow: ConnectFlow,
-  upstream: UpstreamAccount,
-): Promise<ConnectedAccount> {
-  const { tokens } = upstream
-  const now = deps.now()
-  const row = accountRow(flow, upstream.platformAccountId)
-  const seal = (column: string, secret: string) =>
-    deps.box.seal(secret, { tenant: flow.tenant, table: "accounts", row, column })
-  const account: Account = {
-    id: deps.newId("acc"),
-    tenant: flow.tenant,
-    environment: flow.environment,
-    provider: flow.provider,
-    platformAccountId: upstream.platformAccountId,
-    handle: upstream.handle,
-    displayName: upstream.displayName,
-    avatarUrl: upstream.avatarUrl,
-    health: healthAfterConnect({ tokenExpiresAt: tokens.expiresAt, renewable: tokens.renewable }, now),
-    healthDetail: null,
-    connectionType: "oauth",
-    oauthAppId: flow.oauthAppId,
-    scopes: upstream.scopes,
-    missingScopes: missingScopes(flow.scopes, upstream.scopes),
-    reference: flow.reference,
-    metadata: upstream.metadata,
-    tokenExpiresAt: tokens.expiresAt,
-    connectedAt: now,
-    updatedAt: now,
-  }
-  return {
-    account,
-    credentials: {
-      accessToken: await seal("access_token", tokens.accessToken),
-      refreshToken: tokens.refreshToken === null ? null : await seal("refresh_token", tokens.refreshToken),
-      personToken: tokens.personToken === null ? null : await seal("person_token", tokens.personToken),
-      tokenType: tokens.tokenType,
-      refreshTokenExpiresAt: tokens.refreshTokenExpiresAt,
-      personTokenExpiresAt: tokens.personTokenExpiresAt,
-    },
-    event: flowEvent(deps, flow, "account.connected", { reference: flow.reference }),
-  }
-}
-
-/** What identifies an account's row for ever, and so what its tokens are bound to. */
-export function accountRow(
-  account: Pick<Account, "environment" | "provider">,
-  platformAccountId: string,
-): string {
-  return `${account.environment}/${account.provider}/${platformAccountId}`
-}
-
-export function flowEvent(
-  deps: { readonly newId: Ids; readonly now: Clock },
-  flow: ConnectFlow,
-  type: "account.connected" | "connect.failed",
-  subject: Partial<Pick<DomainEvent, "reference" | "reason" | "detail">>,
-  actor = "browser",
-): DomainEvent {
-  return newEvent(
-    { id: deps.newId("evt"), type, at: deps.now(), actor, owner: flow },
-    {
-      provider: flow.provider,
-      flowId: flow.id,
-      oauthAppId: flow.oauthAppId,
-      reference: flow.reference,
-      ...subject,
-    },
-  )
 }
 
 /**
@@ -324,30 +239,16 @@ async function storedFlow(deps: CompleteConnectDeps, flow: ConnectFlow): Promise
 }
 
 /** The recorded outcome of a flow that another callback took; waits for it, and is undefined if it does not come. */
-async function outcomeOf(deps: CompleteConnectDeps, consumed: ConsumedFlow): Promise<Ended | undefined> {
+async function outcomeOf(
+  deps: CompleteConnectDeps,
+  consumed: ConsumedFlow,
+): Promise<FlowWithApp | undefined> {
   const until = deps.now().getTime() + outcomeWaitMs
   let { flow } = consumed
-  while (flowStatus(flow, deps.now()) === "pending") {
+  while (flow.status !== "choosing" && flowStatus(flow, deps.now()) === "pending") {
     if (deps.now().getTime() >= until) return undefined
     await deps.wait(outcomePollMs)
     flow = await storedFlow(deps, flow)
   }
   return { flow, app: consumed.app }
-}
-
-function answer(deps: CompleteConnectDeps, { flow, app }: Ended): CallbackAnswer {
-  const result =
-    flow.status === "connected"
-      ? { connected: flow.provider }
-      : { oauth_error: flow.failure?.reason ?? (flow.status === "pending" ? "no_response" : "server_error") }
-  const target = flow.returnUrl === null ? deps.dashboardUrl : stillAllowed(flow.returnUrl, flow, app)
-  return target === null
-    ? { kind: "landing", flow }
-    : { kind: "redirect", location: withResult(target, result), flow }
-}
-
-/** The app's list as it is now: an address taken off it since the start is no longer a place to send people to. */
-function stillAllowed(returnUrl: ReturnUrl, flow: ConnectFlow, app: OAuthApp | null): ReturnUrl | null {
-  const policy = flow.oauthAppId === null ? ReturnUrlPolicy.loopback() : app && returnUrlPolicy(app)
-  return policy?.stillCovers(returnUrl) ? returnUrl : null
 }

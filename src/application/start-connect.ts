@@ -1,5 +1,5 @@
 import type { Principal } from "../domain/api-key.ts"
-import { type ConnectFlow, formatState, openFlow, stateMessage } from "../domain/connect-flow.ts"
+import { type ConnectFlow, openFlow } from "../domain/connect-flow.ts"
 import { ConnectError, notFound, refuseFaults } from "../domain/errors.ts"
 import { isId } from "../domain/id.ts"
 import { type OAuthApp, type OAuthAppOptions, requestedScopes, returnUrlPolicy } from "../domain/oauth-app.ts"
@@ -9,6 +9,7 @@ import { ReturnUrlPolicy } from "../domain/return-url-policy.ts"
 import type { Clock, RandomBytes, SecretBox, Signer } from "../ports/crypto.ts"
 import type { Providers } from "../ports/providers.ts"
 import type { Storage } from "../ports/storage.ts"
+import { signFlow } from "./flow-answer.ts"
 import type { Ids } from "./ids.ts"
 
 export interface StartConnectDeps {
@@ -34,6 +35,8 @@ export interface StartRequest {
   readonly oauthAppId: string | undefined
   readonly accountId: string | undefined
   readonly reference: string | undefined
+  /** Whether a choice is asked for where the person grants several accounts at once. */
+  readonly select?: boolean | undefined
 }
 
 export interface StartedConnect {
@@ -85,20 +88,20 @@ export function startConnect(deps: StartConnectDeps): StartConnect {
           codeVerifier === null
             ? null
             : await deps.box.seal(codeVerifier, verifierPlace(principal.tenant, id)),
+        select: request.select ?? false,
         startedBy: principal.actor,
       },
       now,
     )
     await deps.storage.flows.add(flow)
 
-    const mac = deps.signer.sign("state", stateMessage(flow.provider, flow.id, flow.expiresAt))
     const authorizeUrl = providers.authorizeUrl({
       provider: flow.provider,
       clientId: app.clientId,
       redirectUri: flow.redirectUri,
       scopes: flow.scopes,
       options: flow.options,
-      state: formatState({ flowId: flow.id, expiresAt: flow.expiresAt, mac }),
+      state: signFlow(deps.signer, "state", flow),
       codeVerifier,
       reconnect: flow.reconnectAccountId !== null,
     })

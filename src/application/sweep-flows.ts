@@ -2,7 +2,7 @@ import { type ConnectFlow, exchangeLimitMs } from "../domain/connect-flow.ts"
 import { remedy } from "../domain/oauth-error.ts"
 import type { Clock } from "../ports/crypto.ts"
 import type { Storage } from "../ports/storage.ts"
-import { flowEvent } from "./complete-connect.ts"
+import { flowEvent } from "./flow-answer.ts"
 import type { Ids } from "./ids.ts"
 
 export interface SweepFlowsDeps {
@@ -32,7 +32,7 @@ export function sweepFlows(deps: SweepFlowsDeps): () => Promise<Swept> {
     const takenBefore = new Date(now.getTime() - exchangeLimitMs)
     const swept = { expired: 0, lost: 0 }
     for (const flow of await deps.flows.findAbandoned(now, takenBefore, batch)) {
-      const kind = flow.status === "pending" ? "expired" : "lost"
+      const kind = flow.status === "exchanging" ? "lost" : "expired"
       if (await abandon(deps, flow, kind)) swept[kind]++
     }
     const forgotten = await deps.flows.prune(new Date(now.getTime() - flowRetentionMs), batch)

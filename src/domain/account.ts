@@ -1,3 +1,4 @@
+import type { OAuthErrorReason } from "./oauth-error.ts"
 import type { Owner } from "./owner.ts"
 import type { ProviderName } from "./provider.ts"
 import type { Sealed } from "./sealed.ts"
@@ -47,15 +48,31 @@ export interface SealedCredentials {
   /** Facebook: the person's own token, which renews and revokes the Page tokens. Null leaves the one we hold. */
   readonly personToken: Sealed | null
   readonly tokenType: string
+  readonly obtainedAt: Date
   readonly refreshTokenExpiresAt: Date | null
   readonly personTokenExpiresAt: Date | null
 }
 
-/** Health right after a connect: an access token that ends soon and that nothing can renew is already expiring. */
-export function healthAfterConnect(
-  grant: { readonly tokenExpiresAt: Date | null; readonly renewable: boolean },
-  now: Date,
-): Health {
-  if (grant.renewable || grant.tokenExpiresAt === null) return "active"
-  return grant.tokenExpiresAt.getTime() - now.getTime() <= expiringWindowMs ? "expiring" : "active"
+/** When an account's tokens need somebody next; kept beside them so that the store can find who is due. */
+export interface RenewalPlan {
+  /** When the background renews the token; null where it need not or cannot. */
+  readonly keepAliveAt: Date | null
+  /** When the person is needed at the latest; null where Mooring can go on for ever. */
+  readonly personNeededAt: Date | null
+}
+
+/** How the refreshing of an account's tokens stands. */
+export interface RefreshState {
+  /** Grows by one with every claim and every connect: what an older holder writes no longer counts. */
+  readonly fence: number
+  /** Until when somebody holds the claim; null when nobody does. */
+  readonly leaseUntil: Date | null
+  /** When a rotating refresh token was last put at risk, if its fate is not known since. */
+  readonly sentAt: Date | null
+  /** Failures in a row. */
+  readonly failures: number
+  /** No attempt before this, unless forced. */
+  readonly retryAt: Date | null
+  /** Why the last attempt failed; null after a good one. */
+  readonly lastFailure: OAuthErrorReason | null
 }

@@ -13,11 +13,12 @@ export const flowLifetimeMs = 10 * 60_000
 export const exchangeLimitMs = 30_000
 
 /**
- * `exchanging` is inner: to a tenant such a flow is still `pending`. Stored status lags behind the clock,
+ * `exchanging` and `choosing` (among several Pages) are inner: to a tenant such a flow is still `pending`.
+ * Stored status lags behind the clock,
  * so readers ask {@link flowStatus}.
  */
-export type StoredFlowStatus = "pending" | "exchanging" | "connected" | "failed" | "expired"
-export type FlowStatus = Exclude<StoredFlowStatus, "exchanging">
+export type StoredFlowStatus = "pending" | "exchanging" | "choosing" | "connected" | "failed" | "expired"
+export type FlowStatus = Exclude<StoredFlowStatus, "exchanging" | "choosing">
 
 /** One attempt to connect one person's account, from `start` to its recorded outcome. */
 export interface ConnectFlow extends Owner {
@@ -34,6 +35,8 @@ export interface ConnectFlow extends Owner {
   /** The account to reconnect; any other that comes back is a mismatch. */
   readonly reconnectAccountId: string | null
   readonly codeVerifier: Sealed | null
+  /** Whether the person, or the tenant, chooses among several accounts before any is stored. */
+  readonly select: boolean
   readonly startedBy: string
   readonly status: StoredFlowStatus
   readonly failure: FlowFailure | null
@@ -64,6 +67,7 @@ export type NewFlow = Pick<
   | "reference"
   | "reconnectAccountId"
   | "codeVerifier"
+  | "select"
   | "startedBy"
 > & { readonly id: string }
 
@@ -97,7 +101,8 @@ export function exchangeWasLost(flow: Pick<ConnectFlow, "status" | "takenAt">, n
 /** What a tenant sees at this moment, whether or not the sweep has written it down yet. */
 export function flowStatus(flow: ConnectFlow, now: Date): FlowStatus {
   if (flow.status === "exchanging") return exchangeWasLost(flow, now) ? "failed" : "pending"
-  if (flow.status === "pending" && hasExpired(flow, now)) return "expired"
+  if (flow.status === "choosing" || flow.status === "pending")
+    return hasExpired(flow, now) ? "expired" : "pending"
   return flow.status
 }
 

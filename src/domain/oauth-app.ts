@@ -42,7 +42,13 @@ const optionRules: Readonly<Record<ProviderName, Readonly<Record<string, OptionR
     hosts: oneOf("x.com", "twitter.com"),
     client_id_in_body: flag,
   },
-  linkedin: { extended_login: flag },
+  linkedin: {
+    extended_login: flag,
+    api_version: {
+      accepts: (value) => typeof value === "string" && /^20[2-9]\d(0[1-9]|1[0-2])$/.test(value),
+      detail: 'must be a LinkedIn API version such as "202609"',
+    },
+  },
   tiktok: { pkce: oneOf("off", "s256", "s256_hex") },
   facebook: {
     config_id: {

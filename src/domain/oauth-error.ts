@@ -34,7 +34,10 @@ export const pageOnlyReasons = [
 
 /** What a provider said when it refused, with secrets removed: kept on the flow and in the log. */
 export interface ProviderEvidence {
-  /** Which call failed: `token`, `long_lived_token`, `permissions`, `profile`, `accounts`, or `authorize` for the redirect. */
+  /**
+   * Which call failed: `token`, `long_lived_token`, `permissions`, `profile`, `accounts`,
+   * `refresh`, `revoke`, `identify`, or `authorize` for the redirect.
+   */
   readonly call: string
   readonly status: number | null
   /** The provider's own error code, e.g. `invalid_grant` or `190/463`. */

@@ -62,6 +62,9 @@ const keepAliveLeadMs: Readonly<Record<Exclude<Renewal, "none">, number>> = {
   itself: 14 * day,
 }
 
+/** What lives shorter than this is renewed when it is read, never in the background. */
+const minKeptLifeMs = 2 * day
+
 export function isUsable(token: Pick<TokenTimes, "expiresAt">, now: Date): boolean {
   return token.expiresAt === null || token.expiresAt.getTime() - now.getTime() > usableMs
 }
@@ -104,6 +107,8 @@ export function keepAliveAt(token: TokenTimes, spread: number): Date | null {
   const end = endOfRenewability(token)
   if (end === null) return null
   const life = end.getTime() - token.obtainedAt.getTime()
+  // Near an end that renewing does not move, each renewal would only call for the next one sooner.
+  if (life < minKeptLifeMs) return null
   const lead = Math.min(keepAliveLeadMs[renewal], life / 2)
   const at = end.getTime() - lead - spread * (lead / 4)
   return new Date(Math.max(at, renewableFrom(token).getTime()))
@@ -151,6 +156,25 @@ export function healthByClock(
   return left <= expiringWindowMs && account.health === "active" ? "expiring" : undefined
 }
 
+/**
+ * When to take a token for ended whose end nobody told: one that a refresh token can replace, at once; an
+ * Instagram one in a few days, so that it is renewed in half of them and its true end learnt. Null elsewhere.
+ */
+export function assumedExpiry(
+  token: Pick<TokenTimes, "provider" | "hasRefreshToken">,
+  now: Date,
+): Date | null {
+  switch (renewalOf(token)) {
+    case "rotating":
+    case "refresh_token":
+      return now
+    case "itself":
+      return new Date(now.getTime() + 4 * day)
+    case "none":
+      return null
+  }
+}
+
 /** How long a claim to refresh holds unless its living holder renews it. */
 export const refreshLeaseMs = 15_000
 
@@ -179,5 +203,7 @@ export function retryAt(
 export function spreadOf(accountId: string): number {
   let hash = 2166136261 // FNV-1a
   for (let i = 0; i < accountId.length; i++) hash = Math.imul(hash ^ accountId.charCodeAt(i), 16777619)
-  return (hash >>> 0) / 2 ** 32
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b) // Murmur3's last steps: names that differ little end far apart
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return ((hash ^ (hash >>> 16)) >>> 0) / 2 ** 32
 }

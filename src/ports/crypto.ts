@@ -29,10 +29,12 @@ export class SealBroken extends Error {
 /** Authenticates what Mooring hands out and must recognise later. One purpose's code never fits another's. */
 export interface Signer {
   /** A MAC of 256 bits, base64url, 43 characters. */
-  sign(purpose: "state" | "cursor" | "sandbox", message: string): string
+  sign(purpose: SignedPurpose, message: string): string
   /** In constant time; true for every configured key, the newest and those before it. */
-  verify(purpose: "state" | "cursor" | "sandbox", message: string, mac: string): boolean
+  verify(purpose: SignedPurpose, message: string, mac: string): boolean
 }
+
+export type SignedPurpose = "state" | "choice" | "cursor" | "sandbox"
 
 /** Makes and reads the text of API keys: `moor_<environment>_<id>_<secret>_<checksum>`. */
 export interface KeyMint {

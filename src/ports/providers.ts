@@ -18,6 +18,19 @@ export interface Providers {
    * Pages. Everything together ends before `deadline`. Rejects with `ProviderFailure` and nothing else.
    */
   connect(request: ExchangeRequest): Promise<readonly UpstreamAccount[]>
+  /**
+   * Renews an account's tokens, sent once and never retried. Rejects with `ProviderFailure` and nothing else;
+   * `reauth_required` is given for the provider's own word alone. `fate` of the failure says whether a refresh
+   * token that works once may have been used up.
+   */
+  refresh(request: RefreshRequest): Promise<RefreshedTokens>
+  /** Ends the grant at the provider where it can be ended. Rejects with `ProviderFailure`. */
+  revoke(request: RevokeRequest): Promise<"revoked" | "unsupported">
+  /**
+   * Whose token it is, by the provider's own profile call, to check credentials that were typed in. Undefined
+   * where the given credentials do not allow the question. Rejects with `ProviderFailure`.
+   */
+  identify(request: IdentifyRequest): Promise<UpstreamIdentity | undefined>
 }
 
 export interface AppCredentials {
@@ -43,6 +56,8 @@ export interface CallbackError {
   readonly description: string | null
   readonly reason: string | null
   readonly code: string | null
+  /** TikTok's machine-readable sub-reason, error_type. */
+  readonly type: string | null
 }
 
 export interface ExchangeRequest {
@@ -81,9 +96,54 @@ export interface UpstreamTokens {
   /** Facebook: the long-lived token of the person behind a Page. */
   readonly personToken: string | null
   readonly personTokenExpiresAt: Date | null
-  /** Whether Mooring can renew it without the person. */
-  readonly renewable: boolean
 }
+
+export interface RefreshRequest {
+  readonly provider: ProviderName
+  /** Null where the account has no app; then only what needs no client authentication can be renewed. */
+  readonly credentials: AppCredentials | null
+  readonly options: OAuthAppOptions
+  readonly accessToken: string
+  readonly refreshToken: string | null
+  readonly deadline: AbortSignal
+}
+
+export interface RefreshedTokens {
+  readonly accessToken: string
+  readonly tokenType: string
+  readonly expiresAt: Date | null
+  /** Null where the answer had none, or an empty one: the one we hold stays. */
+  readonly refreshToken: string | null
+  readonly refreshTokenExpiresAt: Date | null
+  /** Null where the answer does not say. */
+  readonly scopes: readonly string[] | null
+}
+
+export interface RevokeRequest {
+  readonly provider: ProviderName
+  readonly credentials: AppCredentials | null
+  readonly options: OAuthAppOptions
+  readonly accessToken: string
+  readonly refreshToken: string | null
+  /** Facebook: the person's token, whose grant covers every Page; null leaves the grant alone. */
+  readonly personToken: string | null
+  readonly deadline: AbortSignal
+}
+
+export interface IdentifyRequest {
+  readonly provider: ProviderName
+  readonly credentials: AppCredentials | null
+  readonly options: OAuthAppOptions
+  readonly accessToken: string
+  /** Facebook: the Page the token is said to belong to. */
+  readonly pageId: string | null
+  readonly deadline: AbortSignal
+}
+
+export type UpstreamIdentity = Pick<
+  UpstreamAccount,
+  "platformAccountId" | "handle" | "displayName" | "avatarUrl" | "metadata"
+>
 
 /** A provider's "no", read: why in our words, and what it said. */
 export interface ProviderRefusal {
@@ -97,11 +157,22 @@ export class ProviderFailure extends Error {
   readonly reason: OAuthErrorReason
   readonly evidence: ProviderEvidence
   readonly retryAfterSeconds: number | undefined
+  /**
+   * `refused`: the provider answered, so what was sent was judged. `unknown`: it was sent, and no answer that
+   * can be read came back. `unsent`: it never left.
+   */
+  readonly fate: "refused" | "unknown" | "unsent"
 
-  constructor(refusal: ProviderRefusal & { readonly retryAfterSeconds?: number }) {
+  constructor(
+    refusal: ProviderRefusal & {
+      readonly retryAfterSeconds?: number
+      readonly fate?: "refused" | "unknown" | "unsent"
+    },
+  ) {
     super(`${refusal.reason} at ${refusal.evidence.call}`)
     this.reason = refusal.reason
     this.evidence = refusal.evidence
     this.retryAfterSeconds = refusal.retryAfterSeconds
+    this.fate = refusal.fate ?? "refused"
   }
 }

@@ -1,10 +1,12 @@
-import type { Account, Health, SealedCredentials } from "../domain/account.ts"
+import type { Account, Health, RefreshState, RenewalPlan, SealedCredentials } from "../domain/account.ts"
 import type { ApiKey } from "../domain/api-key.ts"
 import type { ConnectFlow, FlowFailure } from "../domain/connect-flow.ts"
 import type { DomainEvent } from "../domain/event.ts"
 import type { OAuthApp } from "../domain/oauth-app.ts"
+import type { OAuthErrorReason } from "../domain/oauth-error.ts"
 import type { Owner } from "../domain/owner.ts"
 import type { ProviderName } from "../domain/provider.ts"
+import type { Sealed } from "../domain/sealed.ts"
 
 /**
  * All that Mooring keeps. Every method is atomic and durable: when its promise resolves the change and its
@@ -15,6 +17,7 @@ export interface Storage {
   readonly apps: OAuthApps
   readonly flows: ConnectFlows
   readonly accounts: Accounts
+  readonly tokens: AccountTokens
   readonly keys: ApiKeys
   readonly events: Events
   /** Rejects with the reason when the store cannot answer a query now. */
@@ -71,26 +74,36 @@ export interface ConnectFlows {
   /**
    * Stores the accounts of a taken flow and ends it as `connected`, all or nothing. An account that is
    * already kept under (tenant, environment, provider, platformAccountId) is updated in place and keeps its
-   * id, and its reference, refresh token and person token where the new ones are null. Records one event for
+   * id, and its reference, refresh token and person token where the new ones are null. Whoever was refreshing
+   * it has lost: its fence grows, its lease, risk and failures are cleared. Records one event for
    * each account: `event` with the account's id and, by what happened, `account.connected` or
    * `account.reconnected` as its type. Resolves to the accounts as kept, in the given order; undefined, with
-   * nothing stored, when the flow is no longer `exchanging`.
+   * nothing stored, when the flow is neither `exchanging` nor `choosing`. Candidates are forgotten.
    */
   connect(
     id: string,
     accounts: readonly ConnectedAccount[],
     now: Date,
   ): Promise<readonly Account[] | undefined>
-  /** Ends a taken flow as `failed`. False, with nothing stored, when it is no longer `exchanging`. */
+  /**
+   * Lays a taken flow's accounts aside until somebody chooses among them: `exchanging` becomes `choosing`, and
+   * `expiresAt` what is given. `candidates` is sealed and opaque. False, with nothing stored, when the flow is
+   * no longer `exchanging`.
+   */
+  offer(id: string, candidates: Sealed, expiresAt: Date): Promise<boolean>
+  /** What was laid aside, while the flow is `choosing`. */
+  findCandidates(id: string): Promise<OfferedFlow | undefined>
+  /** Ends a taken flow as `failed`. False, with nothing stored, when it is neither `exchanging` nor `choosing`. */
   fail(id: string, failure: FlowFailure, event: DomainEvent, now: Date): Promise<boolean>
   /**
-   * Finds at most `limit` flows that nobody will end any more: pending ones at or past `expiresAt`, and
-   * exchanging ones taken at or before `takenBefore`. Oldest first, over all owners.
+   * Finds at most `limit` flows that nobody will end any more: pending and choosing ones at or past
+   * `expiresAt`, and exchanging ones taken at or before `takenBefore`. Oldest first, over all owners.
    */
   findAbandoned(now: Date, takenBefore: Date, limit: number): Promise<readonly ConnectFlow[]>
   /**
-   * Ends one abandoned flow as `expired` (it was pending) or `failed` (it was exchanging). False, with
-   * nothing stored, when it no longer has the status it was seen in: of several sweepers one succeeds.
+   * Ends one abandoned flow as `expired` (it was pending or choosing) or `failed` (it was exchanging), and
+   * forgets its candidates. False, with nothing stored, when it no longer has the status it was seen in: of
+   * several sweepers one succeeds.
    */
   abandon(flow: ConnectFlow, failure: FlowFailure, event: DomainEvent, now: Date): Promise<boolean>
   /** Forgets at most `limit` ended flows completed before the given time; resolves to how many. */
@@ -103,10 +116,17 @@ export interface ConsumedFlow {
   readonly app: OAuthApp | null
 }
 
+export interface OfferedFlow {
+  readonly flow: ConnectFlow
+  readonly app: OAuthApp | null
+  readonly candidates: Sealed
+}
+
 export interface ConnectedAccount {
   /** `id` is used only when the account is new; `connectedAt` likewise. */
   readonly account: Account
   readonly credentials: SealedCredentials
+  readonly plan: RenewalPlan
   /** A draft: the store sets its `accountId` and `type`. */
   readonly event: DomainEvent
 }
@@ -119,6 +139,136 @@ export interface Accounts {
    * match, on every page.
    */
   list(owner: Owner, filter: AccountFilter, page: AccountPage): Promise<AccountList>
+}
+
+/** An account with its sealed tokens and all that refreshing it takes. */
+export interface HeldAccount {
+  readonly account: Account
+  readonly credentials: SealedCredentials
+  readonly refresh: RefreshState
+  readonly plan: RenewalPlan
+  /** The app its tokens belong to; null when it is gone, was the built-in one, or there never was one. */
+  readonly app: OAuthApp | null
+}
+
+/** The right to refresh one account, for as long as its lease lives and no newer claim or connect came. */
+export interface RefreshClaim {
+  readonly accountId: string
+  readonly fence: number
+}
+
+export interface AccountTokens {
+  /** One statement: everything that handing out a token takes. */
+  read(owner: Owner, id: string): Promise<HeldAccount | undefined>
+  /**
+   * Claims the refresh of an account in one step: when its fence is still the one the caller read and nobody's
+   * lease lives at `now`, the fence grows by one and the lease runs until `until`; with `risky` set, `sentAt`
+   * becomes `now`, on disk before the promise resolves. Of many claimers at once, over any number of processes,
+   * exactly one gets the account as it is under its claim.
+   */
+  claim(claim: RefreshClaim, lease: Lease): Promise<HeldAccount | undefined>
+  /** Prolongs a living holder's lease. False when the claim is no longer its own. */
+  prolong(claim: RefreshClaim, until: Date): Promise<boolean>
+  /**
+   * Stores what the provider gave and ends the claim, in one step, when the fence is still the claim's: an older
+   * holder can no longer write. A null refresh or person token keeps the one we hold. Clears risk and failures.
+   * The event, if any, goes with it.
+   */
+  renew(claim: RefreshClaim, renewed: RenewedTokens, event: DomainEvent | null): Promise<Account | undefined>
+  /** Ends the claim without new tokens, when the fence is still the claim's. False otherwise. */
+  settle(claim: RefreshClaim, settled: SettledRefresh, event: DomainEvent | null): Promise<boolean>
+  /**
+   * Claims at most `limit` accounts of one provider, over all owners, that are due at `now`: `keepAliveAt`
+   * has come or the fate of a refresh is unknown (`sentAt` is set), no retry is pending, nobody's lease lives,
+   * and their health is not `reauthorization_required`.
+   * Longest due first; several instances at once get different ones. Accounts of the apps in `exceptApps` are
+   * left alone. With `risky` set, `sentAt` becomes `now` for those that have a refresh token.
+   */
+  claimDue(due: DueQuery, lease: Lease): Promise<readonly HeldAccount[]>
+  /**
+   * Finds at most `limit` accounts whose health the clock has changed: `active` ones with `personNeededAt` at or
+   * before `soon`; ones not yet `reauthorization_required` with it at or before `now`, Facebook's left out; and
+   * `active` or `expiring` ones whose lease has ended with `sentAt` set, since their refresher died. Over all owners.
+   */
+  findChangedByClock(now: Date, soon: Date, limit: number): Promise<readonly HeldAccount[]>
+  /** Changes health and its detail alone, when both fence and health are still those seen. */
+  changeHealth(
+    seen: { readonly accountId: string; readonly fence: number; readonly health: Health },
+    health: Health,
+    detail: string,
+    event: DomainEvent,
+    now: Date,
+  ): Promise<boolean>
+  /**
+   * Says on every other account of the same person (metadata `person_id`) and app that is not among `kept` that
+   * its grant is gone: `healthDetail` becomes `detail`, with a copy of the event for each (their `accountId` and
+   * `reference` are set here, and their ids made by `newEventId`). Already told ones are left alone. Resolves
+   * to their ids.
+   */
+  noteLostGrants(
+    grant: {
+      readonly owner: Owner
+      readonly provider: ProviderName
+      readonly oauthAppId: string | null
+      readonly personId: string
+      readonly kept: readonly string[]
+    },
+    detail: string,
+    event: DomainEvent,
+    newEventId: () => string,
+  ): Promise<readonly string[]>
+  /**
+   * Keeps an account that was registered by hand; one that exists under its natural key is updated in place and
+   * keeps its id. `event` as in `ConnectFlows.connect`, with `account.connected` or `account.updated`.
+   */
+  register(account: ConnectedAccount): Promise<{ readonly account: Account; readonly created: boolean }>
+  /** Forgets the account and its tokens; a refresh in flight has lost. False when the owner has no such account. */
+  remove(owner: Owner, id: string, event: DomainEvent): Promise<boolean>
+  /** How many accounts of the owner stand on the same person's grant through the same app. */
+  countOfPerson(grant: {
+    readonly owner: Owner
+    readonly provider: ProviderName
+    readonly oauthAppId: string | null
+    readonly personId: string
+  }): Promise<number>
+}
+
+export interface Lease {
+  readonly now: Date
+  readonly until: Date
+  /** Whether a token is put at risk that works once. */
+  readonly risky: boolean
+}
+
+export interface DueQuery {
+  readonly provider: ProviderName
+  readonly limit: number
+  /** Of the accounts of one app at most so many at once. */
+  readonly perApp: number
+  readonly exceptApps: readonly string[]
+}
+
+export interface RenewedTokens {
+  readonly credentials: SealedCredentials
+  readonly tokenExpiresAt: Date | null
+  /** Null leaves them as they are. */
+  readonly scopes: readonly string[] | null
+  readonly missingScopes: readonly string[] | null
+  readonly health: Health
+  readonly healthDetail: string | null
+  readonly plan: RenewalPlan
+  readonly at: Date
+}
+
+export interface SettledRefresh {
+  readonly health: Health
+  readonly healthDetail: string | null
+  readonly reason: OAuthErrorReason
+  readonly failures: number
+  readonly retryAt: Date | null
+  /** Whether the fate of a rotating token stays unknown: then `sentAt` stays as it is, else it is cleared. */
+  readonly unknown: boolean
+  readonly at: Date
 }
 
 export interface AccountFilter {

@@ -31,9 +31,15 @@ export interface TransportLimits {
 export class TransportFault extends Error {
   override readonly name = "TransportFault"
   readonly kind: "timeout" | "unreachable" | "too_large"
+  /** Set where it is certain that nothing of the request left. */
+  readonly unsent: boolean
 
-  constructor(kind: "timeout" | "unreachable" | "too_large", options?: { readonly cause?: unknown }) {
-    super(kind, options)
+  constructor(
+    kind: "timeout" | "unreachable" | "too_large",
+    options: { readonly cause?: unknown; readonly unsent?: boolean } = {},
+  ) {
+    super(kind, { cause: options.cause })
     this.kind = kind
+    this.unsent = options.unsent ?? false
   }
 }

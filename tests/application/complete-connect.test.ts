@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { memoryStorage } from "../../src/adapters/memory/storage.ts"
-import type { CallbackAnswer } from "../../src/application/complete-connect.ts"
+import type { CallbackAnswer } from "../../src/application/flow-answer.ts"
 import { flowLifetimeMs } from "../../src/domain/connect-flow.ts"
 import { oauthErrorReasons, remedy } from "../../src/domain/oauth-error.ts"
 import type { ReturnUrl } from "../../src/domain/return-url-policy.ts"

@@ -36,6 +36,7 @@ const asked: NewFlow = {
   reference: "user-42",
   reconnectAccountId: null,
   codeVerifier: null,
+  select: false,
   startedBy: "key:key_1",
 }
 

@@ -173,6 +173,7 @@ describe("options", () => {
     ["x", "hosts", ["x.com", "twitter.com"], ["X.com", "evil.example", "", true]],
     ["x", "client_id_in_body", [true, false], ["true", 1, 0, ""]],
     ["linkedin", "extended_login", [true, false], ["true", 1]],
+    ["linkedin", "api_version", ["202609", "202701"], ["202613", "2026-09", 202609]],
     ["tiktok", "pkce", ["off", "s256", "s256_hex"], ["S256", "plain", "none", false]],
     [
       "facebook",

@@ -131,6 +131,55 @@ describe.each(["sqlite", "postgres"])("on %s, in a real browser", (store) => {
     expect(account.missing_scopes).toEqual(["video.upload"])
   })
 
+  test("of several Pages the person keeps some, and of the others nothing is stored", async () => {
+    const started = await start("facebook", `&select=true&return_url=${encodeURIComponent(home())}`)
+    const addresses: string[] = []
+    await open(started.authorize_url, async (page, complaints) => {
+      page.on("request", (request) => addresses.push(request.url()))
+      await page.getByRole("button", { name: "Cleo" }).click()
+      await page.waitForURL(/\/choose\?/)
+      const boxes = page.getByRole("checkbox")
+      expect(await boxes.count()).toBe(5)
+      await page.screenshot({ path: picturePath("choose-pages") })
+      await boxes.nth(1).uncheck()
+      await boxes.nth(3).uncheck()
+      expect(await api.json<{ total: number }>("GET", "/v1/accounts?provider=facebook&q=cleo")).toMatchObject(
+        { total: 0 },
+      )
+      await page.getByRole("button", { name: "Connect" }).click()
+      await page.waitForURL(/settings/)
+      expect(page.url().replace(/#.*$/, "")).toBe(`${home()}&connected=facebook`)
+      expect(complaints.filter((text) => !text.includes("favicon"))).toEqual([])
+    })
+    expect(addresses.filter((address) => /access_token|sandbox-access|EAA/i.test(address))).toEqual([])
+    const flow = await api.json<{ status: string; account_ids: string[] }>(
+      "GET",
+      `/v1/oauth/flows/${started.flow_id}`,
+    )
+    expect(flow).toMatchObject({ status: "connected" })
+    expect(flow.account_ids).toHaveLength(3)
+  })
+
+  test("whoever wants none of the Pages declines", async () => {
+    const started = await start("facebook", "&select=true")
+    await open(
+      started.authorize_url,
+      async (page) => {
+        await page.getByRole("button", { name: "Cleo" }).click()
+        await page.waitForURL(/\/choose\?/)
+        await page.screenshot({ path: picturePath("choose-pages-dark-phone") })
+        await page.getByRole("button", { name: "None of these" }).click()
+        expect(await page.locator("h1").textContent()).toBe("Facebook was not connected")
+      },
+      { viewport: { width: 390, height: 780 }, colorScheme: "dark" },
+    )
+    expect(await api.json<unknown>("GET", `/v1/oauth/flows/${started.flow_id}`)).toMatchObject({
+      status: "failed",
+      oauth_error: "access_denied",
+      account_ids: [],
+    })
+  })
+
   test("a failure is chosen on the page, and the landing page explains it", async () => {
     const started = await start("instagram")
     await open(

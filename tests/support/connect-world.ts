@@ -5,8 +5,12 @@ import { aesSecretBox } from "../../src/adapters/crypto/secret-box.ts"
 import { hmacSigner } from "../../src/adapters/crypto/signer.ts"
 import { memoryStorage } from "../../src/adapters/memory/storage.ts"
 import { completeConnect } from "../../src/application/complete-connect.ts"
+import { disconnectAccount } from "../../src/application/disconnect-account.ts"
 import { ids } from "../../src/application/ids.ts"
+import { keepAlive } from "../../src/application/keep-alive.ts"
 import { manageOAuthApps, type NewOAuthApp } from "../../src/application/oauth-apps.ts"
+import { readTokens } from "../../src/application/read-token.ts"
+import { registerAccount } from "../../src/application/register-account.ts"
 import { startConnect } from "../../src/application/start-connect.ts"
 import { sweepFlows } from "../../src/application/sweep-flows.ts"
 import { viewFlow } from "../../src/application/view-flow.ts"
@@ -16,9 +20,14 @@ import type { ProviderName } from "../../src/domain/provider.ts"
 import type { ReturnUrl } from "../../src/domain/return-url-policy.ts"
 import {
   type ExchangeRequest,
+  type IdentifyRequest,
   ProviderFailure,
   type Providers,
+  type RefreshedTokens,
+  type RefreshRequest,
+  type RevokeRequest,
   type UpstreamAccount,
+  type UpstreamIdentity,
 } from "../../src/ports/providers.ts"
 import type { Storage } from "../../src/ports/storage.ts"
 
@@ -48,7 +57,6 @@ export function upstreamAccount(change: Partial<UpstreamAccount> = {}): Upstream
       refreshTokenExpiresAt: null,
       personToken: null,
       personTokenExpiresAt: null,
-      renewable: true,
     },
     ...change,
   }
@@ -59,6 +67,18 @@ export function refusal(reason: OAuthErrorReason): ProviderFailure {
     reason,
     evidence: { call: "token", status: 400, code: "seeded", message: "a seeded refusal", traceId: null },
   })
+}
+
+export function refreshedTokens(change: Partial<RefreshedTokens> = {}): RefreshedTokens {
+  return {
+    accessToken: "fake-renewed-access-token",
+    tokenType: "bearer",
+    expiresAt: null,
+    refreshToken: "fake-renewed-refresh-token",
+    refreshTokenExpiresAt: null,
+    scopes: null,
+    ...change,
+  }
 }
 
 /** The application over memory storage, with a provider that each test scripts and a clock that it sets. */
@@ -74,10 +94,15 @@ export function connectWorld(
   const newId = ids({ now, randomBytes: random })
   const waiting = { passesTime: true }
   const exchanges: ExchangeRequest[] = []
+  const refreshes: RefreshRequest[] = []
+  const revocations: RevokeRequest[] = []
   const faults: unknown[] = []
   const provider = {
     answer: async (_: ExchangeRequest): Promise<readonly UpstreamAccount[]> => [upstreamAccount()],
     issuer: undefined as string | undefined,
+    refresh: async (_: RefreshRequest): Promise<RefreshedTokens> => refreshedTokens(),
+    revoke: async (_: RevokeRequest): Promise<"revoked" | "unsupported"> => "revoked",
+    identify: async (_: IdentifyRequest): Promise<UpstreamIdentity | undefined> => undefined,
   }
   const live: Providers = {
     usesPkce: (name) => name === "x",
@@ -103,14 +128,50 @@ export function connectWorld(
       exchanges.push(request)
       return provider.answer(request)
     },
+    refresh: (request) => {
+      refreshes.push(request)
+      return provider.refresh(request)
+    },
+    revoke: (request) => {
+      revocations.push(request)
+      return provider.revoke(request)
+    },
+    identify: (request) => provider.identify(request),
   }
   const redirectUri = (name: ProviderName) => `https://connect.example.com/v1/oauth/${name}/callback`
   const providers = { live, test: live }
   const apps = manageOAuthApps({ apps: storage.apps, box, newId, now })
-  const start = startConnect({ storage, box, signer, providers, redirectUri, newId, now, randomBytes: random })
+  const start = startConnect({
+    storage,
+    box,
+    signer,
+    providers,
+    redirectUri,
+    newId,
+    now,
+    randomBytes: random,
+  })
+  const pass = async (ms: number): Promise<void> => {
+    if (waiting.passesTime) clock.at = new Date(clock.at.getTime() + ms)
+    await Bun.sleep(0)
+  }
+  const refreshing = {
+    tokens: storage.tokens,
+    box,
+    providers,
+    newId,
+    now,
+    random: () => 0.5,
+    wait: pass,
+    onFault: (fault: unknown) => void faults.push(fault),
+  }
   return {
     clock,
     now,
+    tokens: readTokens(refreshing),
+    keepAlive: keepAlive(refreshing),
+    disconnect: disconnectAccount(refreshing),
+    register: registerAccount({ storage, box, providers, newId, now }),
     storage,
     box,
     signer,
@@ -119,6 +180,8 @@ export function connectWorld(
     provider,
     waiting,
     exchanges,
+    refreshes,
+    revocations,
     faults,
     apps,
     start,
@@ -130,10 +193,7 @@ export function connectWorld(
       dashboardUrl: options.dashboardUrl ?? null,
       newId,
       now,
-      wait: async (ms) => {
-        if (waiting.passesTime) clock.at = new Date(clock.at.getTime() + ms)
-        await Bun.sleep(0)
-      },
+      wait: pass,
       onFault: (fault) => faults.push(fault),
     }),
     viewFlow: viewFlow({ flows: storage.flows, now }),
@@ -198,6 +258,7 @@ export function countedStorage(storage: Storage, onCall: (name: string) => void)
     apps: counted(storage.apps, "apps"),
     flows: counted(storage.flows, "flows"),
     accounts: counted(storage.accounts, "accounts"),
+    tokens: counted(storage.tokens, "tokens"),
     keys: counted(storage.keys, "keys"),
     events: counted(storage.events, "events"),
     ping: () => storage.ping(),

@@ -11,6 +11,7 @@ export interface LocalMooring {
   readonly sweep: ReturnType<typeof mooring>["sweep"]
   /** Every line it logged, as text. */
   readonly log: readonly string[]
+  readonly keepAlive: ReturnType<typeof mooring>["keepAlive"]
   readonly clock: { offsetMs: number }
   key(tenant: string, environment: "live" | "test"): Promise<string>
   stop(): Promise<void>
@@ -18,7 +19,11 @@ export interface LocalMooring {
 
 /** The real wiring and the real HTTP server in this process, with a clock that can be moved and a provider that can be had. */
 export async function localMooring(
-  options: { readonly env?: Readonly<Record<string, string>>; readonly liveTransport?: Transport } = {},
+  options: {
+    readonly env?: Readonly<Record<string, string>>
+    readonly liveTransport?: Transport
+    readonly clock?: { offsetMs: number }
+  } = {},
 ): Promise<LocalMooring> {
   const port = freePort()
   const config = readConfig({
@@ -29,12 +34,12 @@ export async function localMooring(
     RATE_LIMIT: "off",
     ...options.env,
   })
-  const clock = { offsetMs: 0 }
+  const clock = options.clock ?? { offsetMs: 0 }
   const lines: string[] = []
   const write = (entry: unknown) => void lines.push(JSON.stringify(entry))
   await migrate(config.storage)
   const storage = await openStorage(config.storage, { serve: true })
-  const { edge, sweep, apiKeys } = mooring(config, storage, {
+  const { edge, sweep, keepAlive, apiKeys } = mooring(config, storage, {
     log: { debug: write, info: write, warn: write, error: write },
     now: () => new Date(Date.now() + clock.offsetMs),
     ...(options.liveTransport && { liveTransport: options.liveTransport }),
@@ -44,6 +49,7 @@ export async function localMooring(
     url: config.publicUrl,
     storage,
     sweep,
+    keepAlive,
     log: lines,
     clock,
     async key(tenant, environment) {

@@ -28,6 +28,8 @@ export interface Service {
 export interface ServiceOptions {
   readonly databaseUrl?: string
   readonly env?: Readonly<Record<string, string>>
+  /** Runs this file in place of the command line's `serve`. */
+  readonly entry?: string
 }
 
 const running = new Set<{ readonly kill: (signal: "SIGKILL") => void }>()
@@ -67,7 +69,9 @@ export async function startService(
   }
   const spawn = (args: readonly string[]) =>
     Bun.spawn([process.execPath, entry, ...args], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] })
-  const child = spawn(["serve"])
+  const child = options.entry
+    ? Bun.spawn([process.execPath, options.entry], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] })
+    : spawn(["serve"])
   running.add(child)
   void child.exited.then(() => running.delete(child))
   let output = ""
@@ -86,7 +90,11 @@ export async function startService(
     logs: () => output.split("\n").flatMap(parseLine),
     async command(...args) {
       const run = spawn(args)
-      const [stdout, stderr, exitCode] = await Promise.all([new Response(run.stdout).text(), new Response(run.stderr).text(), run.exited])
+      const [stdout, stderr, exitCode] = await Promise.all([
+        new Response(run.stdout).text(),
+        new Response(run.stderr).text(),
+        run.exited,
+      ])
       return { stdout, stderr, exitCode }
     },
     async makeKey(tenant, environment, scopes) {

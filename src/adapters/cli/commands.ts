@@ -166,9 +166,15 @@ function readList(text: string): readonly string[] {
     .filter((entry) => entry !== "")
 }
 
+const rfc3339 = /^(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i
+
 function readTime(text: string): Date {
   const time = new Date(text)
-  if (/^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(time.getTime())) return time
+  const [, day = ""] = rfc3339.exec(text) ?? []
+  const midnight = new Date(`${day}T00:00:00Z`)
+  // `Date` alone would take the 30th of February for the 2nd of March.
+  const isDay = !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(day)
+  if (isDay && !Number.isNaN(time.getTime())) return time
   throw new InvalidArgumentError("It must be an RFC 3339 time such as 2030-01-31T00:00:00Z.")
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto"
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"
 
 /** The settings that an installation outside production makes for itself, as they would stand in its environment. */
@@ -13,17 +13,24 @@ export interface KeptSecrets {
 
 /** Reads the secrets of this installation, making them on the first call; the file is its owner's alone (0600). */
 export function keepLocalSecrets(path: string): KeptSecrets {
-  if (!existsSync(path)) {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    try {
-      writeFileSync(path, format(makeSecrets()), { mode: 0o600, flag: "wx" })
-      return { secrets: parse(path), made: true }
-    } catch (error) {
-      // Another process made it in this very moment; its secrets are as good.
-      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error
-    }
+  const made = !existsSync(path) && makeFile(path)
+  return { secrets: parse(path), made }
+}
+
+/** Under its name the file is whole or absent, whatever stops us. False where another process was quicker: its secrets are as good. */
+function makeFile(path: string): boolean {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  const draft = `${path}.${randomBytes(6).toString("hex")}`
+  writeFileSync(draft, format(makeSecrets()), { mode: 0o600, flag: "wx" })
+  try {
+    linkSync(draft, path)
+    return true
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false
+    throw error
+  } finally {
+    unlinkSync(draft)
   }
-  return { secrets: parse(path), made: false }
 }
 
 /** For a store that is gone with its process, and so has no use for secrets that stay. */

@@ -36,7 +36,9 @@ const secretShapes: readonly RegExp[] = [
   /\bv1\.[\w-]{1,32}\.[\w-]{20,}/g,
   /\b(bearer|basic) [\w+/=.~-]+/gi,
   /(?<=:\/\/)[^\s/@]+@/g,
-  /(?<=[?&](code|state|client_secret|access_token|refresh_token|fb_exchange_token)=)[^&\s]+/g,
+  /(?<=[?&](code|state)=)[^&\s]+/g,
+  // As a form, as JSON, or as JSON within a text.
+  /(?<=\b(client_secret|access_token|refresh_token|id_token|fb_exchange_token|code_verifier)\\?["']?\s*[:=]\s*)(\\?"[^"]*"|'[^']*'|[^\s"'&,;}]+)/g,
 ]
 
 export function scrub(text: string): string {

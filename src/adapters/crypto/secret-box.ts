@@ -31,6 +31,8 @@ export function aesSecretBox(keyring: Keyring): SecretBox {
       const key = keyring.find((candidate) => candidate.id === keyId)
       if (!key) throw new SealBroken(`no configured key has the id ${keyId}; add it to ENCRYPTION_KEYS`)
       const bytes = Buffer.from(text, "base64url")
+      // Node skips what is not base64url and ignores spare bits: one value must not have several spellings.
+      if (bytes.toString("base64url") !== text) throw new SealBroken("a sealed value is garbled")
       if (bytes.length < nonceBytes + tagBytes) throw new SealBroken("a sealed value is too short")
       try {
         const decipher = createDecipheriv(

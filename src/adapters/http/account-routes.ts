@@ -1,8 +1,11 @@
 import { Elysia, t } from "elysia"
 import type { ReadAccounts } from "../../application/accounts.ts"
+import type { DisconnectAccount } from "../../application/disconnect-account.ts"
+import type { ReadTokens } from "../../application/read-token.ts"
+import type { RegisterAccount } from "../../application/register-account.ts"
 import { healths } from "../../domain/account.ts"
-import { callerWith } from "./context.ts"
-import { closed, oneOf, plainText, providerName, text } from "./schemas.ts"
+import { callerWith, contextOf } from "./context.ts"
+import { closed, oneOf, plainText, providerName, readTime, text, timeText } from "./schemas.ts"
 import { accountView } from "./views.ts"
 
 const listQuery = t.Object(
@@ -20,7 +23,37 @@ const listQuery = t.Object(
   closed,
 )
 
-export function accountRoutes(accounts: ReadAccounts) {
+const newAccount = t.Object(
+  {
+    provider: providerName,
+    platform_account_id: text(),
+    handle: t.Optional(text()),
+    display_name: t.Optional(text()),
+    oauth_app_id: t.Optional(text()),
+    reference: t.Optional(text()),
+    credentials: t.Object(
+      {
+        access_token: text(),
+        refresh_token: t.Optional(text()),
+        expires_at: t.Optional(timeText),
+        page_id: t.Optional(text()),
+        ig_user_id: t.Optional(text()),
+        author_urn: t.Optional(text()),
+      },
+      { ...closed, detail: "must be an object with access_token" },
+    ),
+  },
+  closed,
+)
+
+export interface AccountUses {
+  readonly accounts: ReadAccounts
+  readonly register: RegisterAccount
+  readonly tokens: ReadTokens
+  readonly disconnect: DisconnectAccount
+}
+
+export function accountRoutes({ accounts, register, tokens, disconnect }: AccountUses) {
   return new Elysia({ prefix: "/v1/accounts" })
     .derive(({ request }) => ({ caller: callerWith(request, "accounts") }))
     .get(
@@ -39,5 +72,68 @@ export function accountRoutes(accounts: ReadAccounts) {
       },
       { query: listQuery },
     )
+    .post(
+      "",
+      async ({ caller, body, set }) => {
+        const { account, created } = await register(caller, registration(body))
+        set.status = created ? 201 : 200
+        return accountView(account)
+      },
+      { body: newAccount },
+    )
     .get("/:id", async ({ caller, params }) => accountView(await accounts.get(caller, params.id)))
+    .post(
+      "/:id/refresh",
+      async ({ caller, params }) => {
+        const account = await tokens.refresh(caller, params.id)
+        return {
+          id: account.id,
+          health: account.health,
+          token_expires_at: account.tokenExpiresAt?.toISOString() ?? null,
+        }
+      },
+      { parse: "none" },
+    )
+    .delete("/:id", async ({ caller, params, set }) => {
+      await disconnect(caller, params.id)
+      set.status = 204
+    })
+}
+
+/** A route of its own, since a key needs the scope `tokens` for it: the one place where a token leaves. */
+export function tokenRoutes(tokens: ReadTokens) {
+  return new Elysia({ prefix: "/v1/accounts" })
+    .derive(({ request }) => ({ caller: callerWith(request, "tokens") }))
+    .get("/:id/token", async ({ caller, params, request }) => {
+      const { accessToken, tokenType, account } = await tokens.read(caller, params.id)
+      contextOf(request).facts.account_id = account.id
+      return {
+        access_token: accessToken,
+        token_type: tokenType,
+        expires_at: account.tokenExpiresAt?.toISOString() ?? null,
+        scopes: account.scopes,
+        platform_account_id: account.platformAccountId,
+      }
+    })
+}
+
+function registration(body: typeof newAccount.static) {
+  const { credentials } = body
+  return {
+    provider: body.provider,
+    platformAccountId: body.platform_account_id,
+    handle: body.handle,
+    displayName: body.display_name,
+    oauthAppId: body.oauth_app_id,
+    reference: body.reference,
+    accessToken: credentials.access_token,
+    refreshToken: credentials.refresh_token,
+    expiresAt:
+      credentials.expires_at === undefined
+        ? undefined
+        : readTime("credentials.expires_at", credentials.expires_at),
+    pageId: credentials.page_id,
+    igUserId: credentials.ig_user_id,
+    authorUrn: credentials.author_urn,
+  }
 }

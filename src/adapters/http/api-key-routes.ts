@@ -1,9 +1,8 @@
 import { Elysia, t } from "elysia"
 import type { ManageApiKeys } from "../../application/api-keys.ts"
-import { ConnectError } from "../../domain/errors.ts"
 import { environments } from "../../domain/owner.ts"
 import { callerWith } from "./context.ts"
-import { closed, oneOf, text } from "./schemas.ts"
+import { closed, oneOf, readTime, text, timeText } from "./schemas.ts"
 import { keyView } from "./views.ts"
 
 const newKey = t.Object(
@@ -11,7 +10,7 @@ const newKey = t.Object(
     name: text(),
     environment: oneOf(environments),
     scopes: t.Optional(t.Array(text("must be a scope"), { detail: "must be a list of scopes" })),
-    expires_at: t.Optional(text("must be an RFC 3339 time such as 2030-01-31T00:00:00Z")),
+    expires_at: t.Optional(timeText),
   },
   closed,
 )
@@ -38,13 +37,4 @@ export function apiKeyRoutes(keys: ManageApiKeys) {
       await keys.revoke(caller, params.id)
       set.status = 204
     })
-}
-
-const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i
-
-function readTime(field: string, raw: string): Date {
-  const time = new Date(raw)
-  if (rfc3339.test(raw) && !Number.isNaN(time.getTime())) return time
-  const detail = "must be an RFC 3339 time such as 2030-01-31T00:00:00Z"
-  throw new ConnectError("invalid_input", `${field}: ${detail}`, { faults: [{ field, detail }] })
 }

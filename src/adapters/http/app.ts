@@ -1,14 +1,19 @@
 import { Elysia, ParseError, ValidationError } from "elysia"
 import type { ReadAccounts } from "../../application/accounts.ts"
 import type { ManageApiKeys } from "../../application/api-keys.ts"
+import type { ChooseAccounts } from "../../application/choose-accounts.ts"
 import type { CompleteConnect } from "../../application/complete-connect.ts"
+import type { DisconnectAccount } from "../../application/disconnect-account.ts"
 import type { ManageOAuthApps } from "../../application/oauth-apps.ts"
+import type { ReadTokens } from "../../application/read-token.ts"
+import type { RegisterAccount } from "../../application/register-account.ts"
 import type { StartConnect } from "../../application/start-connect.ts"
 import type { ViewFlow } from "../../application/view-flow.ts"
 import { ConnectError } from "../../domain/errors.ts"
 import type { ProviderName } from "../../domain/provider.ts"
-import { accountRoutes } from "./account-routes.ts"
+import { accountRoutes, tokenRoutes } from "./account-routes.ts"
 import { apiKeyRoutes } from "./api-key-routes.ts"
+import { choosingRoutes } from "./choosing-routes.ts"
 import { callbackRoutes, startRoutes } from "./connect-routes.ts"
 import { contextOf } from "./context.ts"
 import { healthRoutes } from "./health-routes.ts"
@@ -22,6 +27,10 @@ export interface Application {
   readonly oauthApps: ManageOAuthApps
   readonly apiKeys: ManageApiKeys
   readonly accounts: ReadAccounts
+  readonly register: RegisterAccount
+  readonly tokens: ReadTokens
+  readonly disconnect: DisconnectAccount
+  readonly choose: ChooseAccounts
   readonly start: StartConnect
   readonly complete: CompleteConnect
   readonly viewFlow: ViewFlow
@@ -42,24 +51,32 @@ export function httpApp(application: Application, onFault: (fault: unknown, requ
         if (!(refusal instanceof ConnectError)) onFault(error, context.id)
         return problem(refusal, context.id)
       })
-      .onParse({ as: "global" }, ({ request }) => readJson(request))
+      // Elysia parses whatever is no GET; a DELETE has no body that says anything.
+      .onParse({ as: "global" }, ({ request, route }) =>
+        request.method === "DELETE" || withoutJson.includes(route) ? null : readJson(request),
+      )
       .onTransform({ as: "global" }, ({ request, route }) => {
         contextOf(request).route = route
       })
       .use(oauthAppRoutes(application.oauthApps, application.redirectUri))
       .use(callbackRoutes(application.complete))
-      .use(startRoutes(application.start, application.viewFlow))
-      .use(accountRoutes(application.accounts))
+      .use(choosingRoutes(application.choose))
+      .use(startRoutes(application))
+      .use(accountRoutes(application))
+      .use(tokenRoutes(application.tokens))
       .use(apiKeyRoutes(application.apiKeys))
       .use(healthRoutes(application.ready))
   )
 }
 
+/** What takes no body, and the one page that takes a form and reads it itself. */
+const withoutJson: readonly string[] = ["/v1/accounts/:id/refresh", "/v1/oauth/:provider/choose"]
+
 function readError(error: unknown): unknown {
   if (error instanceof ValidationError) return readSchemaErrors(error.all)
   if (error instanceof ParseError) return error.cause
   if (isElysiaCode(error, "NOT_FOUND"))
-    return new ConnectError("not_found", "There is no such path; GET /openapi/json lists them.")
+    return new ConnectError("not_found", "There is no such path; check its spelling against the README.")
   return error
 }
 

@@ -1,5 +1,12 @@
 import { jwt } from "@elysiajs/jwt"
-import { createRemoteJWKSet, customFetch, decodeProtectedHeader, type JWTPayload, jwtVerify } from "jose"
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  customFetch,
+  decodeProtectedHeader,
+  type JWTPayload,
+  jwtVerify,
+} from "jose"
 import { keyScopes, type Principal } from "../../domain/api-key.ts"
 import { ConnectError } from "../../domain/errors.ts"
 import type { Environment } from "../../domain/owner.ts"
@@ -120,7 +127,7 @@ function tokenVerifier(rules: DashboardTokenRules): VerifyToken {
 function hasPlainType(token: string): boolean {
   try {
     const { typ } = decodeProtectedHeader(token)
-    return typ === undefined || /^(application\/)?(jwt|at\+jwt)$/i.test(typ)
+    return typ === undefined || (typeof typ === "string" && /^(application\/)?(jwt|at\+jwt)$/i.test(typ))
   } catch {
     return false
   }
@@ -147,12 +154,25 @@ function boundedFetch() {
   return async (url: string, init: RequestInit): Promise<Response> => {
     try {
       const response = await fetch(url, { ...init, redirect: "error" })
-      const body = await response.text()
-      if (!response.ok || body.length > maxKeySetBytes) throw new Error("the key set cannot be read")
-      last = { body, at: Date.now() }
+      if (!response.ok) throw new Error("the key set cannot be fetched")
+      last = { body: await readKeySet(response), at: Date.now() }
     } catch (error) {
       if (!last || Date.now() - last.at > staleKeysMs) throw error
     }
     return new Response(last.body, { headers: { "content-type": "application/json" } })
   }
+}
+
+/** Read no further than its bound. Throws for what is no key set, so that an error page never takes the place of good keys. */
+async function readKeySet(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.byteLength
+    if (bytes > maxKeySetBytes) throw new Error("the key set is too large")
+    chunks.push(chunk)
+  }
+  const body = Buffer.concat(chunks).toString("utf8")
+  createLocalJWKSet(JSON.parse(body))
+  return body
 }

@@ -1,12 +1,14 @@
 import { Elysia, t } from "elysia"
+import type { ChooseAccounts } from "../../application/choose-accounts.ts"
 import type { CompleteConnect } from "../../application/complete-connect.ts"
+import type { CallbackAnswer } from "../../application/flow-answer.ts"
 import type { StartConnect } from "../../application/start-connect.ts"
 import type { ViewFlow } from "../../application/view-flow.ts"
 import { ConnectError } from "../../domain/errors.ts"
 import { isProviderName, type ProviderName, providerNames } from "../../domain/provider.ts"
 import { callerWith, contextOf } from "./context.ts"
 import { landingPage, refusalPage, waitingPage } from "./pages.ts"
-import { closed, plainText, text } from "./schemas.ts"
+import { closed, oneOf, plainText, text } from "./schemas.ts"
 import { flowView } from "./views.ts"
 
 const startQuery = t.Object(
@@ -15,12 +17,30 @@ const startQuery = t.Object(
     oauth_app_id: t.Optional(text()),
     account_id: t.Optional(text()),
     reference: t.Optional(plainText(200)),
+    select: t.Optional(oneOf(["true", "false"])),
   },
   closed,
 )
 
+const choice = t.Object(
+  {
+    platform_account_ids: t.Array(text("must be a platform_account_id"), {
+      minItems: 1,
+      maxItems: 500,
+      detail: "must be a list of one or more platform_account_ids",
+    }),
+  },
+  closed,
+)
+
+export interface StartUses {
+  readonly start: StartConnect
+  readonly viewFlow: ViewFlow
+  readonly choose: ChooseAccounts
+}
+
 /** Called by a tenant's backend. */
-export function startRoutes(start: StartConnect, viewFlow: ViewFlow) {
+export function startRoutes({ start, viewFlow, choose }: StartUses) {
   return new Elysia({ prefix: "/v1/oauth" })
     .derive(({ request }) => ({ caller: callerWith(request, "connect") }))
     .get(
@@ -32,6 +52,7 @@ export function startRoutes(start: StartConnect, viewFlow: ViewFlow) {
           oauthAppId: query.oauth_app_id,
           accountId: query.account_id,
           reference: query.reference,
+          select: query.select === "true",
         })
         contextOf(request).facts.flow_id = flow.id
         return {
@@ -42,39 +63,55 @@ export function startRoutes(start: StartConnect, viewFlow: ViewFlow) {
       },
       { query: startQuery },
     )
-    .get("/flows/:id", async ({ caller, params }) => flowView(await viewFlow(caller, params.id)))
+    .get("/flows/:id", async ({ caller, params }) => {
+      const view = await viewFlow(caller, params.id)
+      const choices = view.flow.status === "choosing" ? await choose.choicesOf(caller, params.id) : undefined
+      return flowView(view, choices)
+    })
+    .post(
+      "/flows/:id/choose",
+      async ({ caller, params, body }) => {
+        await choose.choose(caller, params.id, body.platform_account_ids)
+        return flowView(await viewFlow(caller, params.id))
+      },
+      { body: choice },
+    )
 }
 
 /** Called by the provider through the person's browser: the signed state is the only credential. */
 export function callbackRoutes(complete: CompleteConnect) {
   return new Elysia({ prefix: "/v1/oauth" }).get("/:provider/callback", async ({ params, request }) => {
-    const context = contextOf(request)
-    const provider = params.provider
+    const { provider } = params
     // An unknown provider is answered like an unknown state: nobody but a browser is there to read a problem document.
-    if (!isProviderName(provider)) return refusalPage("state_invalid", context.id)
-    const outcome = await complete(provider, new URL(request.url).searchParams)
-    if (outcome.kind === "refused") {
-      context.facts.reason = outcome.reason
-      return refusalPage(outcome.reason, context.id)
-    }
-    const { flow } = outcome
-    Object.assign(context.facts, {
-      flow_id: flow.id,
-      tenant: flow.tenant,
-      outcome: flow.status,
-      reason: flow.failure?.reason ?? null,
-      provider_code: flow.failure?.evidence?.code ?? null,
-      provider_trace_id: flow.failure?.evidence?.traceId ?? null,
-    })
-    switch (outcome.kind) {
-      case "redirect":
-        return new Response(null, { status: 302, headers: { location: outcome.location } })
-      case "landing":
-        return landingPage(flow)
-      case "waiting":
-        return waitingPage()
-    }
+    if (!isProviderName(provider)) return refusalPage("state_invalid", contextOf(request).id)
+    return answerBrowser(request, await complete(provider, new URL(request.url).searchParams))
   })
+}
+
+/** What a person's browser gets to see of how a flow stands. */
+export function answerBrowser(request: Request, answer: CallbackAnswer): Response {
+  const context = contextOf(request)
+  if (answer.kind === "refused") {
+    context.facts.reason = answer.reason
+    return refusalPage(answer.reason, context.id)
+  }
+  const { flow } = answer
+  Object.assign(context.facts, {
+    flow_id: flow.id,
+    tenant: flow.tenant,
+    outcome: flow.status,
+    reason: flow.failure?.reason ?? null,
+    provider_code: flow.failure?.evidence?.code ?? null,
+    provider_trace_id: flow.failure?.evidence?.traceId ?? null,
+  })
+  switch (answer.kind) {
+    case "redirect":
+      return new Response(null, { status: 302, headers: { location: answer.location } })
+    case "landing":
+      return landingPage(flow)
+    case "waiting":
+      return waitingPage()
+  }
 }
 
 function knownProvider(text: string): ProviderName {

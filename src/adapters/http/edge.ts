@@ -33,7 +33,8 @@ export interface EdgeDeps {
 export type Edge = (request: Request, address: string) => Promise<Response>
 
 const methods: readonly string[] = ["GET", "POST", "PATCH", "DELETE"]
-const callbackPath = /^\/v1\/oauth\/[^/]*\/callback$/
+/** Where a browser comes with nothing but what we signed. */
+const browserPath = /^\/v1\/oauth\/(?!flows\/)[^/]*\/(callback|choose)$/
 
 /**
  * All that every request passes before and after the routes: its id, the caller, the limits, the headers, the
@@ -44,19 +45,22 @@ export function edge(deps: EdgeDeps): Edge {
   const allowedMethods = methodsByPath(app.routes)
 
   async function answer(request: Request, context: RequestContext): Promise<Response> {
-    const url = new URL(request.url)
+    const url = readUrl(request)
     if (deps.sandboxPages && url.pathname.startsWith("/sandbox/")) {
       context.route = "/sandbox/*"
       const page = await deps.sandboxPages(request)
       if (page) return page
     }
-    const isCallback = callbackPath.test(url.pathname)
-    if (url.pathname.startsWith("/v1/") && !isCallback) await admit(request, context)
+    const isBrowser = browserPath.test(url.pathname)
+    if (url.pathname.startsWith("/v1/") && !isBrowser) await admit(request, context)
     const allowed = allowedMethods(url.pathname)
     if (!methods.includes(request.method) || (allowed.length > 0 && !allowed.includes(request.method))) {
       return methodNotAllowed(allowed, context)
     }
-    if (!isCallback) refuseRepeated(url.searchParams)
+    if (!isBrowser) {
+      refuseBrokenEscapes(url)
+      refuseRepeated(url.searchParams)
+    }
     return app.handle(request)
   }
 
@@ -68,7 +72,8 @@ export function edge(deps: EdgeDeps): Edge {
         await deps.limits.spendFailure(context.address)
       throw error
     }
-    await deps.limits.spendCall(`${context.principal.tenant} ${context.principal.actor}`)
+    // A line break is the one thing that neither half can have.
+    await deps.limits.spendCall(`${context.principal.tenant}\n${context.principal.actor}`)
   }
 
   return async (request, address) => {
@@ -118,7 +123,26 @@ function harden(headers: Headers, requestId: string, https: boolean): void {
       "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     )
   }
-  if (https) headers.set("strict-transport-security", "max-age=63072000; includeSubDomains")
+  if (https) headers.set("strict-transport-security", "max-age=63072000")
+}
+
+/** Where `Host` is missing or no URL can have it, Bun leaves but a path in `request.url`. */
+function readUrl(request: Request): URL {
+  const url = URL.parse(request.url)
+  if (url) return url
+  throw new ConnectError("invalid_input", "Send a Host header that is a host name, with a port or without.")
+}
+
+/** Elysia makes null of a parameter with such an escape in the path, and takes it as it stands in the query. */
+function refuseBrokenEscapes(url: URL): void {
+  try {
+    decodeURIComponent(url.pathname + url.search)
+  } catch {
+    throw new ConnectError(
+      "invalid_input",
+      "The address has a % that begins no UTF-8 escape; write a percent sign itself as %25.",
+    )
+  }
 }
 
 /** Elysia would silently keep the last value of a repeated parameter. */
@@ -147,6 +171,7 @@ function methodsByPath(routes: readonly { readonly method: string; readonly path
     method,
     pattern: new RegExp(`^${path.replace(/:[^/]+/g, "[^/]+")}$`),
   }))
-  return (path: string): readonly string[] =>
-    patterns.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)
+  return (path: string): readonly string[] => [
+    ...new Set(patterns.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)),
+  ]
 }

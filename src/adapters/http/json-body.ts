@@ -24,7 +24,22 @@ export async function readJson(request: Request): Promise<unknown> {
   }
   if (depthOf(value) > maxDepth)
     throw new ConnectError("invalid_input", `The body is nested deeper than ${maxDepth} levels.`)
+  // The text came as UTF-8, so only an escape can make half a character, which no store could keep.
+  if (/\\u[dD][89a-fA-F]/.test(text) && !isWellFormed(value))
+    throw new ConnectError(
+      "invalid_input",
+      "The body has a \\u escape of half a character; write both surrogates, or the character itself.",
+    )
   return value
+}
+
+/** The fields of a plain HTML form, bounded like every body. */
+export async function readForm(request: Request): Promise<URLSearchParams> {
+  const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase()
+  if (type !== "application/x-www-form-urlencoded") {
+    throw new ConnectError("unsupported_media_type", "This page takes its own form alone.")
+  }
+  return new URLSearchParams(await readBounded(request))
 }
 
 async function readBounded(request: Request): Promise<string> {
@@ -33,16 +48,28 @@ async function readBounded(request: Request): Promise<string> {
   if (Number(request.headers.get("content-length") ?? 0) > maxBodyBytes) throw tooLarge()
   const chunks: Uint8Array[] = []
   let bytes = 0
-  for await (const chunk of request.body ?? []) {
-    bytes += chunk.byteLength
-    if (bytes > maxBodyBytes) throw tooLarge()
-    chunks.push(chunk)
+  try {
+    for await (const chunk of request.body ?? []) {
+      bytes += chunk.byteLength
+      if (bytes > maxBodyBytes) throw tooLarge()
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    if (error instanceof ConnectError) throw error
+    throw new ConnectError("invalid_input", "The body ended before it was whole; send it again.")
   }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks))
   } catch {
     throw new ConnectError("invalid_input", "The body is not valid UTF-8.")
   }
+}
+
+/** By recursion, which {@link maxDepth} bounds. */
+function isWellFormed(value: unknown): boolean {
+  if (typeof value === "string") return value.isWellFormed()
+  if (typeof value !== "object" || value === null) return true
+  return Object.entries(value).every(([name, item]) => name.isWellFormed() && isWellFormed(item))
 }
 
 /** Level by level and not by recursion, since the body chooses the depth. */

@@ -27,7 +27,18 @@ const newApp = t.Object(
   closed,
 )
 
-const appPatch = t.Partial(t.Object({ name: text(), ...settable }), { ...closed, minProperties: 1 })
+const immutable = t.Undefined({
+  detail: "cannot be changed, since refresh tokens are bound to it; store another app instead",
+})
+
+const appPatch = t.Partial(
+  t.Object({ name: text(), ...settable, client_id: immutable, provider: immutable }),
+  {
+    ...closed,
+    minProperties: 1,
+    detail: `must set at least one of name, ${Object.keys(settable).join(", ")}`,
+  },
+)
 
 export function oauthAppRoutes(apps: ManageOAuthApps, redirectUri: (provider: ProviderName) => string) {
   const view = (app: Parameters<typeof appView>[0]) => appView(app, redirectUri(app.provider))
@@ -68,7 +79,7 @@ function required(body: typeof newApp.static) {
   }
 }
 
-function fields(body: typeof appPatch.static) {
+function fields(body: Omit<typeof appPatch.static, "client_id" | "provider">) {
   return {
     name: body.name,
     clientSecret: body.client_secret,

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto"
+import type { Choice } from "../../application/choose-accounts.ts"
 import type { ConnectFlow } from "../../domain/connect-flow.ts"
 import type { OAuthErrorReason } from "../../domain/oauth-error.ts"
 import { providerTitle } from "../../domain/provider.ts"
@@ -15,16 +16,25 @@ h1 { margin: 1rem 0 .4rem; font-size: 1.4rem; line-height: 1.25 }
 p { margin: .4rem 0 }
 .foot { margin-top: 1.4rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .85rem }
 code { font: .9em ui-monospace, monospace; overflow-wrap: anywhere }
+form { margin-top: 1.2rem }
+label { display: flex; gap: .8rem; align-items: center; min-height: 2.8rem; border-bottom: 1px solid var(--line) }
+input { flex: none; width: 1.2rem; height: 1.2rem; margin: 0; accent-color: var(--good) }
+small { color: var(--soft) }
+button { width: 100%; min-height: 2.9rem; margin-top: .8rem; border: 1px solid var(--line); border-radius: .5rem; background: none; color: inherit; font: inherit; font-weight: 600; cursor: pointer }
+.go { border-color: var(--good); color: var(--good) }
+button:focus-visible, input:focus-visible { outline: 3px solid var(--good); outline-offset: 2px }
 .sandbox { margin: 0 0 1.2rem; padding: .35rem .7rem; border: 1px dashed var(--wait); border-radius: .5rem; color: var(--wait); font-size: .85rem }
 `
 
-const contentSecurityPolicy = [
-  "default-src 'none'",
-  `style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'`,
-  "frame-ancestors 'none'",
-  "base-uri 'none'",
-  "form-action 'none'",
-].join("; ")
+function contentSecurityPolicy(formAction: string): string {
+  return [
+    "default-src 'none'",
+    `style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'`,
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+    `form-action ${formAction}`,
+  ].join("; ")
+}
 
 interface Page {
   readonly status: number
@@ -34,12 +44,14 @@ interface Page {
   /** Name and value for whoever helps the person. */
   readonly foot?: readonly (readonly [string, string])[]
   readonly sandbox?: boolean
+  /** Markup of a form, already safe. Its page may be left by a redirect to the tenant's. */
+  readonly form?: string
   readonly headers?: Readonly<Record<string, string>>
 }
 
 const marks = { good: "✓", bad: "!", wait: "…" } as const
 
-function page({ status, tone, title, says, foot = [], sandbox = false, headers = {} }: Page): Response {
+function page({ status, tone, title, says, foot = [], sandbox = false, form, headers = {} }: Page): Response {
   const facts = foot
     .map(([name, value]) => `${escapeHtml(name)} <code>${escapeHtml(value)}</code>`)
     .join("<br>")
@@ -50,6 +62,7 @@ function page({ status, tone, title, says, foot = [], sandbox = false, headers =
 ${sandbox ? '<p class="sandbox">Sandbox: nothing real was connected.</p>\n' : ""}<span class="mark" aria-hidden="true">${marks[tone]}</span>
 <h1>${escapeHtml(title)}</h1>
 ${says.map((sentence) => `<p>${escapeHtml(sentence)}</p>`).join("\n")}
+${form ?? ""}
 ${facts ? `<p class="foot">${facts}</p>` : ""}
 </main></body></html>
 `
@@ -57,7 +70,8 @@ ${facts ? `<p class="foot">${facts}</p>` : ""}
     status,
     headers: {
       "content-type": "text/html; charset=utf-8",
-      "content-security-policy": contentSecurityPolicy,
+      // Chromium applies form-action to the redirects after a form as well, and these lead to the tenant's page.
+      "content-security-policy": contentSecurityPolicy(form === undefined ? "'none'" : "https: http:"),
       ...headers,
     },
   })
@@ -123,6 +137,24 @@ export function waitingPage(): Response {
     title: "Still connecting",
     says: ["The other side is slow to answer. This page tries again by itself in a moment."],
     headers: { refresh: "3" },
+  })
+}
+
+/** Where a person chooses which of several accounts to connect. All are ticked; what is not chosen is never stored. */
+export function choosingPage(flow: ConnectFlow, choices: readonly Choice[]): Response {
+  const title = providerTitle[flow.provider]
+  const lines = choices.map(({ platformAccountId, displayName, handle }) => {
+    const name = escapeHtml(displayName ?? handle ?? platformAccountId)
+    const more = handle && displayName ? ` <small>@${escapeHtml(handle)}</small>` : ""
+    return `<label><input type="checkbox" name="account" value="${escapeHtml(platformAccountId)}" checked><span>${name}${more}</span></label>`
+  })
+  return page({
+    status: 200,
+    tone: "wait",
+    title: `Which ${title} accounts?`,
+    says: ["Only those you tick are connected; nothing is kept of the others."],
+    form: `<form method="post">\n${lines.join("\n")}\n<button class="go">Connect</button>\n<button name="none" value="1" formnovalidate class="none">None of these</button>\n</form>`,
+    sandbox: flow.environment === "test",
   })
 }
 

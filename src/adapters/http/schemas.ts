@@ -23,6 +23,10 @@ export const plainText = (most: number) =>
 
 export const providerName = oneOf(providerNames)
 
+const timeDetail = "must be an RFC 3339 time such as 2030-01-31T00:00:00Z"
+
+export const timeText = text(timeDetail)
+
 export const closed = { additionalProperties: false } as const
 
 interface SchemaError {
@@ -35,12 +39,7 @@ interface SchemaError {
 export function readSchemaErrors(errors: Iterable<unknown>): ConnectError {
   const faults = new Map<string, FieldFault>()
   for (const { path, message, schema } of errors as Iterable<SchemaError>) {
-    const field = path
-      .slice(1)
-      .replaceAll("~1", "/")
-      .replace(/\/(\d+)/g, "[$1]")
-      .replaceAll("/", ".")
-      .slice(0, 100)
+    const field = fieldName(path).slice(0, 100)
     if (!faults.has(field)) faults.set(field, { field, detail: describe(message, schema) })
   }
   const found = [...faults.values()].slice(0, 20)
@@ -52,9 +51,36 @@ export function readSchemaErrors(errors: Iterable<unknown>): ConnectError {
   })
 }
 
+/** `scopes[1]` for the JSON pointer `/scopes/1` (RFC 6901). */
+function fieldName(pointer: string): string {
+  const names = pointer
+    .split("/")
+    .slice(1)
+    .map((name) => name.replaceAll("~1", "/").replaceAll("~0", "~"))
+  return names.map((name, i) => (i === 0 ? name : /^\d+$/.test(name) ? `[${name}]` : `.${name}`)).join("")
+}
+
 function describe(message: string, schema: SchemaError["schema"]): string {
   if (message === "Unexpected property")
     return "is not a field of this call; check its spelling or leave it out"
   if (message === "Expected required property") return "is required"
   return typeof schema.detail === "string" ? schema.detail : message.replace(/^Expected/, "must be")
+}
+
+const rfc3339 = /^(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i
+
+/** The moment a text names; refuses what is no RFC 3339 time. */
+export function readTime(field: string, raw: string): Date {
+  const time = new Date(raw)
+  const [, day] = rfc3339.exec(raw) ?? []
+  if (day !== undefined && isDay(day) && !Number.isNaN(time.getTime())) return time
+  throw new ConnectError("invalid_input", `${field}: ${timeDetail}`, {
+    faults: [{ field, detail: timeDetail }],
+  })
+}
+
+/** `Date` alone would take the 30th of February for the 2nd of March. */
+function isDay(day: string): boolean {
+  const midnight = new Date(`${day}T00:00:00Z`)
+  return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(day)
 }

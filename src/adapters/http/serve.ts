@@ -24,6 +24,8 @@ export function serve(
     maxRequestBodySize: 16 * maxBodyBytes,
     fetch: (request, server) =>
       edge(request, clientAddress(request, server.requestIP(request)?.address ?? "", options.trustedProxies)),
+    // The edge answers every fault but one of its own log; Bun would show its stack outside production.
+    error: () => new Response(null, { status: 500 }),
   })
   return { port: server.port ?? options.port, stop: () => server.stop() }
 }

@@ -1,7 +1,9 @@
+import type { Choice } from "../../application/choose-accounts.ts"
 import type { Account } from "../../domain/account.ts"
 import type { ApiKey } from "../../domain/api-key.ts"
 import type { ConnectFlow, FlowFailure, FlowStatus } from "../../domain/connect-flow.ts"
 import type { OAuthApp } from "../../domain/oauth-app.ts"
+import type { ProviderEvidence } from "../../domain/oauth-error.ts"
 
 /** What leaves the service, field by field: nothing else of a record ever does. */
 
@@ -21,11 +23,10 @@ export function appView(app: OAuthApp, redirectUri: string) {
   }
 }
 
-export function flowView(view: {
-  readonly flow: ConnectFlow
-  readonly status: FlowStatus
-  readonly failure: FlowFailure | null
-}) {
+export function flowView(
+  view: { readonly flow: ConnectFlow; readonly status: FlowStatus; readonly failure: FlowFailure | null },
+  choices?: readonly Choice[],
+) {
   const { flow, status, failure } = view
   return {
     id: flow.id,
@@ -33,18 +34,32 @@ export function flowView(view: {
     status,
     oauth_error: failure?.reason ?? null,
     detail: failure?.detail ?? null,
-    provider_error: failure?.evidence && {
-      call: failure.evidence.call,
-      status: failure.evidence.status,
-      code: failure.evidence.code,
-      message: failure.evidence.message,
-      trace_id: failure.evidence.traceId,
-    },
+    provider_error: failure?.evidence ? evidenceView(failure.evidence) : null,
     account_ids: flow.accountIds,
+    ...(choices && { choices: choices.map(choiceView) }),
     reference: flow.reference,
     created_at: flow.createdAt.toISOString(),
     expires_at: flow.expiresAt.toISOString(),
     completed_at: flow.completedAt?.toISOString() ?? null,
+  }
+}
+
+function choiceView(choice: Choice) {
+  return {
+    platform_account_id: choice.platformAccountId,
+    handle: choice.handle,
+    display_name: choice.displayName,
+    avatar_url: choice.avatarUrl,
+  }
+}
+
+function evidenceView(evidence: ProviderEvidence) {
+  return {
+    call: evidence.call,
+    status: evidence.status,
+    code: evidence.code,
+    message: evidence.message,
+    trace_id: evidence.traceId,
   }
 }
 

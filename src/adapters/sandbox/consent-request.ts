@@ -1,6 +1,5 @@
 import { defaultScopes } from "../../domain/provider.ts"
-import { isPersonName, type PersonName, personNames } from "./people.ts"
-import { findScenario, partialConsent, type Scenario, scenariosOf } from "./scenarios.ts"
+import { partialConsent } from "./scenarios.ts"
 import type { Simulation } from "./wire.ts"
 
 /** What an app asks of a person: the authorize query, checked as the provider checks it. */
@@ -16,14 +15,6 @@ export interface ConsentRequest {
   readonly partial: boolean
 }
 
-/** How the person decides, whether by a button or by the query of a test. */
-export interface Choice {
-  readonly scenario: Scenario
-  readonly person: PersonName
-  readonly declined: readonly string[]
-  readonly expiresIn: number | null
-}
-
 /** One sentence that names the parameter to mend. It may hold text of the caller, so it is escaped where it is shown. */
 export interface Fault {
   readonly fault: string
@@ -34,7 +25,6 @@ const scopeToken = /^[\x21\x23-\x2B\x2D-\x5B\x5D-\x7E]{1,128}$/ // RFC 6749 sect
 /** A code carries its scopes, perhaps twice, and callbacks take codes of 4,096 characters. */
 const maxScopeCharacters = 1000
 const maxClientIdCharacters = 256
-const maxExpiresInSeconds = 10 * 365 * 86_400
 
 /** Reads an authorize query. A redirect_uri other than this server's callback is a fault like any other: no address but that one is ever redirected to. */
 export function readConsentRequest(
@@ -133,75 +123,7 @@ function scopeFault(simulation: Simulation, query: URLSearchParams): string | un
     : undefined
 }
 
-/** What was chosen: by button and ticks in the form, and by the parameters that a test appends to the query. */
-export interface Given {
-  readonly query: URLSearchParams
-  readonly form?: URLSearchParams
-}
-
-/** `undefined` where nothing is chosen yet and the page is to be shown. */
-export function readChoice(request: ConsentRequest, given: Given): Choice | Fault | undefined {
-  const { query, form } = given
-  const named = form ? (form.get("scenario") ?? "approve") : (query.get("scenario") ?? "page")
-  const { provider } = request.simulation
-  const scenario = findScenario(provider, named)
-  const person = form?.get("person") ?? query.get("person") ?? scenario?.person ?? "ann"
-  const expiresIn = query.get("expires_in")
-  const unticked = [...query.getAll("untick"), ...(scenario?.unticks ? [scenario.unticks] : [])]
-  const fault =
-    scenarioFault(request, named, scenario) ??
-    personFault(person) ??
-    expiresInFault(expiresIn) ??
-    untickFault(request, unticked)
-  if (fault) return { fault }
-  if (!scenario || !isPersonName(person)) return undefined
-  const declined = new Set([...unticked, ...leftUnticked(request, form)])
-  return {
-    scenario,
-    person,
-    declined: request.scopes.filter((scope) => declined.has(scope)),
-    expiresIn: expiresIn === null ? (scenario.expiresIn ?? null) : Number(expiresIn),
-  }
-}
-
-/** The page says that it showed ticks, since a form without any ticked box sends none. */
-function leftUnticked(request: ConsentRequest, form: URLSearchParams | undefined): readonly string[] {
-  if (!request.partial || !form?.has("ticks")) return []
-  const ticked = form.getAll("granted")
-  return request.scopes.filter((scope) => !ticked.includes(scope))
-}
-
-function scenarioFault(
-  { simulation }: ConsentRequest,
-  named: string,
-  scenario: Scenario | undefined,
-): string | undefined {
-  if (scenario || named === "page") return undefined
-  const names = scenariosOf(simulation.provider).map(({ name }) => name)
-  return `scenario ${shorten(named)} is unknown here; use page (or none) for the consent page, or one of ${names.join(", ")}.`
-}
-
-function personFault(person: string): string | undefined {
-  if (isPersonName(person)) return undefined
-  return `person ${shorten(person)} is unknown; use one of ${personNames.join(", ")}.`
-}
-
-function expiresInFault(text: string | null): string | undefined {
-  if (text === null) return undefined
-  const isCount = /^[1-9]\d{0,9}$/.test(text) && Number(text) <= maxExpiresInSeconds
-  return isCount ? undefined : `expires_in must be a number of seconds from 1 to ${maxExpiresInSeconds}.`
-}
-
-function untickFault(request: ConsentRequest, unticked: readonly string[]): string | undefined {
-  if (unticked.length > 0 && !request.partial) {
-    return "untick does nothing here: this consent is given as a whole or not at all; take it out."
-  }
-  const stranger = unticked.find((scope) => !request.scopes.includes(scope))
-  return stranger === undefined
-    ? undefined
-    : `untick names ${shorten(stranger)}, which the app does not ask for; it asks for ${request.scopes.join(", ")}.`
-}
-
-function shorten(text: string): string {
+/** Enough of a text of the caller to recognise it. */
+export function shorten(text: string): string {
   return text.length <= 80 ? text : `${text.slice(0, 80)}…`
 }

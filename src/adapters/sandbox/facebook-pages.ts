@@ -4,6 +4,7 @@ import { type Grant, grantedScopes, type Ticket } from "./grant.ts"
 import { fieldNames, graphError, parametersOf, pick } from "./graph.ts"
 import { avatarUrl, type Page, people } from "./people.ts"
 import { hasVariant, type Refusal } from "./scenarios.ts"
+import { coversPage } from "./standing.ts"
 import { bearer, type Desk, json, type Reply, struck, type WireRequest } from "./wire.ts"
 
 /** Fewer than any client asks for, so that following `paging.next` is never left out. */
@@ -19,32 +20,38 @@ export function pagesEdge(
   desk: Desk,
   say: (refusal: Refusal) => ProviderAnswer,
 ): Reply | undefined {
-  const rows = ticket.kind === "page" ? undefined : edgeOf(path, ticket.grant)
+  const rows = ticket.kind === "page" ? undefined : edgeOf(path, ticket.grant, desk)
   if (rows === undefined) return onePage(path, ticket, request, desk)
-  return struck(ticket.grant, "pages", say) ?? list(rows, request, ticket, desk)
+  return struck(desk, ticket.grant, "pages", say) ?? list(rows, request, ticket, desk)
 }
 
 type Rows = readonly (Page | { readonly id: string; readonly name: string })[]
 
 /** What a list of Pages or portfolios holds; undefined where the path is none of them. */
-function edgeOf(path: string, grant: Grant): Rows | ProviderAnswer | undefined {
-  const { pages } = people[grant.person]
+function edgeOf(path: string, grant: Grant, desk: Desk): Rows | ProviderAnswer | undefined {
   const scopes = grantedScopes(grant)
-  const portfolio = hasVariant(grant, "business_pages") ? pages : []
+  const pages = grantedPages(grant, desk)
+  const inPortfolio = hasVariant(grant, "business_pages")
+  const owned = people[grant.person].pages.filter((_, i) => i % 2 === 0)
+  const portfolio = (isListed: (page: Page) => boolean) => (inPortfolio ? pages.filter(isListed) : [])
   const business = (rows: Rows) => (scopes.includes("business_management") ? rows : noBusiness)
   switch (path) {
     case "/me/accounts":
       // Without the permission the list is empty, and no error says why.
-      return scopes.includes("pages_show_list") && portfolio.length === 0 ? pages : []
+      return scopes.includes("pages_show_list") && !inPortfolio ? pages : []
     case "/me/businesses":
-      return business(portfolio.length > 0 ? [{ id: businessId, name: "Sandbox Portfolio" }] : [])
+      return business(inPortfolio ? [{ id: businessId, name: "Sandbox Portfolio" }] : [])
     case `/${businessId}/owned_pages`:
-      return business(portfolio.filter((_, i) => i % 2 === 0))
+      return business(portfolio((page) => owned.includes(page)))
     case `/${businessId}/client_pages`:
-      return business(portfolio.filter((_, i) => i % 2 === 1))
+      return business(portfolio((page) => !owned.includes(page)))
     default:
       return undefined
   }
+}
+
+function grantedPages(grant: Grant, desk: Desk): readonly Page[] {
+  return people[grant.person].pages.filter(({ id }) => coversPage(desk, grant, id))
 }
 
 const noBusiness = graphError(403, {
@@ -90,7 +97,7 @@ function positionAfter(text: string | null): number | undefined {
 function onePage(path: string, ticket: Ticket, request: WireRequest, desk: Desk): ProviderAnswer | undefined {
   const id = path === "/me" ? ticket.pageId : /^\/(\d{5,20})$/.exec(path)?.[1]
   if (!id) return undefined
-  const page = people[ticket.grant.person].pages.find((page) => page.id === id)
+  const page = grantedPages(ticket.grant, desk).find((page) => page.id === id)
   if (!page || (ticket.kind === "page" && ticket.pageId !== id)) {
     return graphError(400, {
       code: 100,

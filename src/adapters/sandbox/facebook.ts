@@ -1,13 +1,14 @@
 import { createHmac } from "node:crypto"
 import type { ProviderAnswer } from "../../ports/transport.ts"
 import { pagesEdge } from "./facebook-pages.ts"
-import { type Grant, grantedScopes, hasEnded, type Ticket, type TicketKind } from "./grant.ts"
+import { type Grant, grantedScopes, type Ticket, type TicketKind } from "./grant.ts"
 import {
   fieldNames,
   graphError,
   graphPath,
   longSeconds,
   noPermission,
+  pageDropped,
   parametersOf,
   pick,
   shortSeconds,
@@ -21,6 +22,7 @@ import {
 } from "./graph.ts"
 import { appScopedNumber, avatarUrl, people } from "./people.ts"
 import { hasVariant, type Refusal } from "./scenarios.ts"
+import { coversPage, removeApp } from "./standing.ts"
 import {
   bearer,
   type Desk,
@@ -33,6 +35,7 @@ import {
   refuse,
   type Simulation,
   struck,
+  type TokenFault,
   type WireRequest,
 } from "./wire.ts"
 
@@ -61,7 +64,7 @@ export const facebook: Simulation = {
     const path = graphPath(request.path)
     if (path === "/oauth/access_token" && method !== "DELETE") return token(parametersOf(request), desk)
     if (path === "/debug_token" && method === "GET") return debugToken(parametersOf(request), desk)
-    if (path === "/me/permissions" && method === "DELETE") return removeApp(request, desk)
+    if (path === "/me/permissions" && method === "DELETE") return endGrant(request, desk)
     return method === "GET" ? read(path, request, desk) : unknownPath(path)
   },
 }
@@ -89,10 +92,10 @@ function exchange(form: URLSearchParams, desk: Desk): Reply {
 }
 
 function lengthen(form: URLSearchParams, desk: Desk): Reply {
-  const ticket = liveTicket(desk, "facebook", ["short", "long"], form.get("fb_exchange_token"))
+  const ticket = userTicket(desk, form.get("fb_exchange_token"))
   if (typeof ticket === "string") return tokenFault(ticket)
   if (ticket.grant.clientId !== form.get("client_id")) return tokenInvalid
-  const strike = struck(ticket.grant, "long_lived", say)
+  const strike = struck(desk, ticket.grant, "long_lived", say)
   return strike ?? userToken("long", ticket.grant, ticket.grant.expiresIn ?? longSeconds, form, desk)
 }
 
@@ -115,7 +118,7 @@ function userToken(
 /** The secret is only here now, so the proof that later calls must bring is worked out now. */
 function rememberProof(text: string, secret: string, desk: Desk): void {
   const nonce = desk.tickets.read(text)?.nonce
-  if (nonce) desk.memory.rememberProof(nonce, createHmac("sha256", secret).update(text).digest("hex"))
+  if (nonce) desk.memory.proofs.put(nonce, createHmac("sha256", secret).update(text).digest("hex"))
 }
 
 /**
@@ -124,14 +127,14 @@ function rememberProof(text: string, secret: string, desk: Desk): void {
  */
 function proofFits(ticket: Ticket, proof: string | null, desk: Desk): boolean {
   if (proof === null) return true
-  return /^[0-9a-f]{64}$/.test(proof) && (desk.memory.proofOf(ticket.nonce) ?? proof) === proof
+  return /^[0-9a-f]{64}$/.test(proof) && (desk.memory.proofs.get(ticket.nonce) ?? proof) === proof
 }
 
 function read(path: string, request: WireRequest, desk: Desk): Reply {
   const parameters = parametersOf(request)
   const text = parameters.get("access_token") ?? bearer(request)
   if (!text) return tokenMissing
-  const ticket = liveTicket(desk, "facebook", ["short", "long", "page"], text)
+  const ticket = anyTicket(desk, text)
   if (typeof ticket === "string") return tokenFault(ticket)
   if (!proofFits(ticket, parameters.get("appsecret_proof"), desk)) {
     return graphError(400, {
@@ -140,7 +143,7 @@ function read(path: string, request: WireRequest, desk: Desk): Reply {
       type: "GraphMethodException",
     })
   }
-  const strike = struck(ticket.grant, "profile", say)
+  const strike = struck(desk, ticket.grant, "profile", say)
   if (strike) return strike
   if (path === "/me" && ticket.kind !== "page") return me(ticket.grant, parameters)
   if (path === "/me/permissions" && ticket.kind !== "page") return permissions(ticket.grant)
@@ -172,18 +175,31 @@ function permissions(grant: Grant): ProviderAnswer {
   return json(200, { data: [...asked, { permission: "public_profile", status: "granted" }] })
 }
 
-/** Takes the whole app away from the person, every Page with it. */
-function removeApp(request: WireRequest, desk: Desk): ProviderAnswer {
-  const text = parametersOf(request).get("access_token") ?? bearer(request)
-  const ticket = liveTicket(desk, "facebook", ["short", "long"], text)
+/** Takes the whole app away from the person, with every Page that any consent of that person gave it. */
+function endGrant(request: WireRequest, desk: Desk): Reply {
+  const ticket = userTicket(desk, parametersOf(request).get("access_token") ?? bearer(request))
   if (typeof ticket === "string") return tokenFault(ticket)
-  desk.memory.spend(ticket.grant.consent)
+  const strike = struck(desk, ticket.grant, "revoke", say)
+  if (strike) return strike
+  removeApp(desk, ticket.grant)
   return json(200, { success: true })
+}
+
+function userTicket(desk: Desk, text: string | null | undefined): Ticket | TokenFault {
+  return liveTicket(desk, "facebook", ["short", "long"], text)
+}
+
+/** A person's token or a Page's; a Page's ends when a later consent leaves the Page out. */
+function anyTicket(desk: Desk, text: string): Ticket | TokenFault | "dropped" {
+  const ticket = liveTicket(desk, "facebook", ["short", "long", "page"], text)
+  if (typeof ticket === "string" || ticket.pageId === null) return ticket
+  return coversPage(desk, ticket.grant, ticket.pageId) ? ticket : "dropped"
 }
 
 function debugToken(parameters: URLSearchParams, desk: Desk): ProviderAnswer {
   if (!/^[^|]+\|.+$/.test(parameters.get("access_token") ?? "")) return tokenInvalid
-  const ticket = desk.tickets.read(parameters.get("input_token") ?? "")
+  const text = parameters.get("input_token") ?? ""
+  const ticket = desk.tickets.read(text)
   if (ticket?.grant.provider !== "facebook") {
     return json(200, { data: { is_valid: false, error: { code: 190, message: "Malformed access token" } } })
   }
@@ -192,7 +208,7 @@ function debugToken(parameters: URLSearchParams, desk: Desk): ProviderAnswer {
     data: {
       app_id: ticket.grant.clientId,
       type: ticket.kind === "page" ? "PAGE" : "USER",
-      is_valid: !hasEnded(ticket, desk.now()) && !desk.memory.isSpent(ticket.grant.consent),
+      is_valid: typeof anyTicket(desk, text) !== "string",
       issued_at: seconds(ticket.issuedAt),
       expires_at: ticket.expiresAt === null ? 0 : seconds(ticket.expiresAt),
       data_access_expires_at: seconds(ticket.issuedAt) + 90 * 86_400,
@@ -202,8 +218,8 @@ function debugToken(parameters: URLSearchParams, desk: Desk): ProviderAnswer {
   })
 }
 
-function tokenFault(fault: "unknown" | "expired" | "revoked"): ProviderAnswer {
-  return { unknown: tokenInvalid, expired: tokenExpired, revoked: tokenRevoked }[fault]
+function tokenFault(fault: TokenFault | "dropped"): ProviderAnswer {
+  return { unknown: tokenInvalid, expired: tokenExpired, revoked: tokenRevoked, dropped: pageDropped }[fault]
 }
 
 function say(refusal: Refusal): ProviderAnswer {
@@ -237,6 +253,7 @@ function say(refusal: Refusal): ProviderAnswer {
     case "plan_missing":
       return noPermission
     case "token_revoked":
+    case "dead_refresh_token":
       return tokenRevoked
     case "failing":
       return tryLater

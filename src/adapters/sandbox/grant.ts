@@ -13,10 +13,25 @@ export interface Grant {
   readonly challenge: string | null
   readonly person: PersonName
   readonly scenario: string
-  /** The token lifetime the test asked for, in seconds; null for the provider's own. */
+  /** The token lifetimes the test asked for, in seconds; null for the provider's own. Renewed tokens live as long. */
   readonly expiresIn: number | null
+  readonly refreshExpiresIn: number | null
+  /** How long each refresh takes to be answered; null for at once. */
+  readonly delayMs: number | null
+  /** Facebook: the Pages that were granted; null for all the person has. */
+  readonly pages: readonly string[] | null
   /** Shared by everything that comes of one consent. */
   readonly consent: string
+  /** A later consent has a higher one. */
+  readonly order: number
+}
+
+/** Where a token stands in the line of refreshes that began with its consent. */
+export interface Rotation {
+  /** How many refreshes came before it. */
+  readonly generation: number
+  /** Tells it from another of the same generation, which there is only where a refresh token was used twice. */
+  readonly id: string
 }
 
 /** `short` and `long` are Meta's two user tokens, `page` a Facebook Page's; the others have `access` alone. */
@@ -32,19 +47,22 @@ export interface Ticket {
   /** Null: does not end by itself. */
   readonly expiresAt: Date | null
   readonly nonce: string
+  readonly rotation: Rotation
 }
 
 export type NewTicket = Pick<Ticket, "kind" | "grant"> & {
   readonly lifetimeSeconds: number | null
   readonly pageId?: string
+  /** The beginning of the line unless given. */
+  readonly rotation?: Rotation | undefined
 }
 
 export interface TicketOffice {
   issue(ticket: NewTicket): string
   /** Undefined for every text this office did not issue, in whatever part it was altered. Does not judge age. */
   read(text: string): Ticket | undefined
-  /** A fresh name for what comes of one consent. */
-  newConsent(): string
+  /** A fresh name for what comes of one consent, or of one refresh. */
+  newName(): string
 }
 
 interface Payload {
@@ -53,6 +71,8 @@ interface Payload {
   readonly at: number
   readonly lasts: number | null
   readonly nonce: string
+  /** Absent at the beginning of the line. */
+  readonly rotation?: Rotation
 }
 
 // The last character of a MAC has two spare bits: only its canonical spelling is taken, so that no two texts
@@ -71,13 +91,14 @@ export function ticketOffice(deps: {
 }): TicketOffice {
   const nonce = () => Buffer.from(deps.randomBytes(12)).toString("base64url")
   return {
-    issue({ kind, grant, pageId, lifetimeSeconds }) {
+    issue({ kind, grant, pageId, lifetimeSeconds, rotation }) {
       const payload: Payload = {
         grant,
         page: pageId ?? null,
         at: deps.now().getTime(),
         lasts: lifetimeSeconds,
         nonce: nonce(),
+        ...(rotation && { rotation }),
       }
       const text = Buffer.from(JSON.stringify(payload)).toString("base64url")
       return `sandbox_${kind}.${text}.${deps.signer.sign("sandbox", signedMessage(kind, text))}`
@@ -88,18 +109,25 @@ export function ticketOffice(deps: {
       // The MAC proves that `issue` wrote both, so their shapes are known.
       return toTicket(kind as TicketKind, JSON.parse(Buffer.from(payload, "base64url").toString("utf8")))
     },
-    newConsent: nonce,
+    newName: nonce,
   }
 }
 
 /** Carries the version of the payload, so that another format of it is never misread. */
 function signedMessage(kind: string, payload: string): string {
-  return `1.${kind}.${payload}`
+  return `2.${kind}.${payload}`
 }
 
-function toTicket(kind: TicketKind, { grant, page, at, lasts, nonce }: Payload): Ticket {
-  const expiresAt = lasts === null ? null : new Date(at + lasts * 1000)
-  return { kind, grant, pageId: page, issuedAt: new Date(at), expiresAt, nonce }
+function toTicket(kind: TicketKind, { grant, page, at, lasts, nonce, rotation }: Payload): Ticket {
+  return {
+    kind,
+    grant,
+    pageId: page,
+    issuedAt: new Date(at),
+    expiresAt: lasts === null ? null : new Date(at + lasts * 1000),
+    nonce,
+    rotation: rotation ?? { generation: 0, id: grant.consent },
+  }
 }
 
 /** At its expiry a ticket has ended. */

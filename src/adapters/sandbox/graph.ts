@@ -58,6 +58,13 @@ export const tokenRevoked = graphError(400, {
   message: "Error validating access token: The user has not authorized application 0.",
 })
 
+export const pageDropped = graphError(400, {
+  code: 190,
+  subcode: 492,
+  message:
+    "Error validating access token: The user must be an administrator, editor, or moderator of the page in order to impersonate it.",
+})
+
 export const tooManyCalls = graphError(
   400,
   { code: 4, message: "(#4) Application request limit reached", transient: true },

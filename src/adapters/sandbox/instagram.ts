@@ -28,9 +28,11 @@ import {
   liveTicket,
   type Reply,
   redeemCode,
+  refreshed,
   refuse,
   type Simulation,
   struck,
+  type TokenFault,
   type WireRequest,
   withBareNumber,
 } from "./wire.ts"
@@ -111,7 +113,7 @@ function lengthen(request: WireRequest, desk: Desk): Reply {
   }
   const ticket = liveTicket(desk, "instagram", ["short"], parameters.get("access_token"))
   if (typeof ticket === "string") return tokenFault(ticket)
-  return struck(ticket.grant, "long_lived", sayAtGraph) ?? longToken(ticket.grant, desk)
+  return struck(desk, ticket.grant, "long_lived", sayAtGraph) ?? longToken(ticket.grant, desk)
 }
 
 /** Only a token that is a day old, still lives and may read the profile is renewed. */
@@ -130,7 +132,7 @@ function renew(request: WireRequest, desk: Desk): Reply {
       type: "IGApiException",
     })
   }
-  return longToken(ticket.grant, desk)
+  return refreshed(desk, ticket.grant, sayAtGraph, () => longToken(ticket.grant, desk))
 }
 
 function longToken(grant: Grant, desk: Desk): ProviderAnswer {
@@ -149,7 +151,7 @@ function me(request: WireRequest, desk: Desk): Reply {
   const ticket = liveTicket(desk, "instagram", ["short", "long"], text)
   if (typeof ticket === "string") return tokenFault(ticket)
   const { grant } = ticket
-  const strike = struck(grant, "profile", sayAtGraph)
+  const strike = struck(desk, grant, "profile", sayAtGraph)
   if (strike) return strike
   if (!grantedScopes(grant).includes("instagram_business_basic")) return noPermission
   const profile = pick(profileOf(grant), fieldNames(parameters.get("fields")))
@@ -169,7 +171,7 @@ function profileOf(grant: Grant): Readonly<Record<string, string | null>> {
   }
 }
 
-function tokenFault(fault: "unknown" | "expired" | "revoked"): ProviderAnswer {
+function tokenFault(fault: TokenFault): ProviderAnswer {
   return { unknown: tokenInvalid, expired: tokenExpired, revoked: tokenRevoked }[fault]
 }
 
@@ -186,6 +188,7 @@ function sayAtGraph(refusal: Refusal): ProviderAnswer {
     case "plan_missing":
       return noPermission
     case "token_revoked":
+    case "dead_refresh_token":
       return tokenRevoked
     default:
       return tryLater

@@ -1,8 +1,10 @@
 import { Buffer } from "node:buffer"
 import type { ProviderAnswer } from "../../ports/transport.ts"
 import { type Grant, grantedScopes, type Ticket } from "./grant.ts"
-import { appScopedId, avatarUrl, people } from "./people.ts"
-import { hasVariant, type Refusal } from "./scenarios.ts"
+import { apiError, oauthError, say, sayTokenFault } from "./linkedin-faults.ts"
+import { organizationsEdge } from "./linkedin-organizations.ts"
+import { avatarUrl, linkedinMemberId, people } from "./people.ts"
+import { hasVariant } from "./scenarios.ts"
 import {
   bearer,
   type Desk,
@@ -12,6 +14,7 @@ import {
   liveTicket,
   type Reply,
   redeemCode,
+  refreshed,
   refuse,
   type Simulation,
   struck,
@@ -20,9 +23,6 @@ import {
 
 const accessSeconds = 60 * 86_400
 const refreshSeconds = 365 * 86_400
-
-const ambiguous =
-  "Unable to retrieve access token: appid/redirect uri/code verifier does not match authorization code. Or authorization code expired. Or external member binding exists"
 
 /** LinkedIn: credentials in the body and never in a header, no PKCE, 60 days and no refresh token but for partners. */
 export const linkedin: Simulation = {
@@ -56,15 +56,12 @@ export const linkedin: Simulation = {
       if (path === "/oauth/v2/revoke") return revoke(request, desk)
       if (path === "/oauth/v2/introspectToken") return introspect(request, desk)
     }
-    if (host === "api.linkedin.com" && path === "/v2/userinfo" && method === "GET") {
-      return userinfo(request, desk)
+    if (host === "api.linkedin.com" && method === "GET") {
+      if (path === "/v2/userinfo") return userinfo(request, desk)
+      const answer = organizationsEdge(request, desk)
+      if (answer) return answer
     }
-    return json(404, {
-      status: 404,
-      serviceErrorCode: 0,
-      code: "RESOURCE_NOT_FOUND",
-      message: `No virtual resource found`,
-    })
+    return apiError(404, 0, "RESOURCE_NOT_FOUND", "No virtual resource found")
   },
 }
 
@@ -106,8 +103,9 @@ function exchange(form: URLSearchParams, desk: Desk): Reply {
   if ("refused" in outcome) return refuse(outcome.refused, say)
   const { grant } = outcome
   if (!hasVariant(grant, "partner_refresh")) return tokens(grant, desk)
-  const text = desk.tickets.issue({ kind: "refresh", grant, lifetimeSeconds: refreshSeconds })
-  return tokens(grant, desk, { refresh_token: text, refresh_token_expires_in: refreshSeconds })
+  const lifetimeSeconds = grant.refreshExpiresIn ?? refreshSeconds
+  const text = desk.tickets.issue({ kind: "refresh", grant, lifetimeSeconds })
+  return tokens(grant, desk, { refresh_token: text, refresh_token_expires_in: lifetimeSeconds })
 }
 
 /** The same refresh token comes back with a falling lifetime: LinkedIn does not rotate. */
@@ -116,16 +114,10 @@ function refresh(form: URLSearchParams, desk: Desk): Reply {
   if (!text) return oauthError(400, "invalid_request", 'A required parameter "refresh_token" is missing')
   const ticket = liveTicket(desk, "linkedin", ["refresh"], text)
   if (typeof ticket === "string" || ticket.grant.clientId !== form.get("client_id")) {
-    return oauthError(
-      400,
-      "invalid_request",
-      "The provided authorization grant or refresh token is invalid, expired or revoked",
-    )
+    return say("dead_refresh_token")
   }
-  return tokens(ticket.grant, desk, {
-    refresh_token: text,
-    refresh_token_expires_in: secondsLeft(ticket, desk),
-  })
+  const renewal = { refresh_token: text, refresh_token_expires_in: secondsLeft(ticket, desk) }
+  return refreshed(desk, ticket.grant, say, () => tokens(ticket.grant, desk, renewal))
 }
 
 function secondsLeft(ticket: Ticket, desk: Desk): number {
@@ -139,9 +131,11 @@ interface Renewal {
   readonly refresh_token_expires_in: number
 }
 
+/** No access token outlives the refresh token it comes of. */
 function tokens(grant: Grant, desk: Desk, renewal?: Renewal): ProviderAnswer {
   const scopes = grantedScopes(grant)
-  const lifetimeSeconds = grant.expiresIn ?? accessSeconds
+  const longest = renewal?.refresh_token_expires_in ?? Number.POSITIVE_INFINITY
+  const lifetimeSeconds = Math.min(grant.expiresIn ?? accessSeconds, longest)
   return json(200, {
     access_token: desk.tickets.issue({ kind: "access", grant, lifetimeSeconds }),
     ...(hasVariant(grant, "no_expires_in") ? {} : { expires_in: lifetimeSeconds }),
@@ -170,7 +164,7 @@ function identity(grant: Grant) {
   const person = people[grant.person]
   const [givenName = "", ...others] = person.displayName.split(" ")
   return {
-    sub: appScopedId("linkedin", grant.clientId, person, 10),
+    sub: linkedinMemberId(grant),
     name: person.displayName,
     given_name: givenName,
     family_name: others.join(" "),
@@ -181,10 +175,8 @@ function identity(grant: Grant) {
 
 function userinfo(request: WireRequest, desk: Desk): Reply {
   const ticket = liveTicket(desk, "linkedin", ["access"], bearer(request))
-  if (ticket === "expired") return apiError(401, 65602, "EXPIRED_ACCESS_TOKEN", "Expired access token")
-  if (ticket === "unknown") return apiError(401, 65600, "INVALID_ACCESS_TOKEN", "Invalid access token")
-  if (ticket === "revoked") return say("token_revoked")
-  const strike = struck(ticket.grant, "profile", say)
+  if (typeof ticket === "string") return sayTokenFault(ticket)
+  const strike = struck(desk, ticket.grant, "profile", say)
   if (strike) return strike
   const scopes = grantedScopes(ticket.grant)
   if (!scopes.includes("openid") || !scopes.includes("profile")) return say("insufficient_scope")
@@ -199,7 +191,10 @@ function revoke(request: WireRequest, desk: Desk): Reply {
   const fault = clientFault(request, ["token"])
   if (fault) return fault
   const ticket = liveTicket(desk, "linkedin", ["access", "refresh"], request.form.get("token"))
-  if (typeof ticket !== "string") desk.memory.spend(ticket.nonce)
+  if (typeof ticket === "string") return json(200, {})
+  const strike = struck(desk, ticket.grant, "revoke", say)
+  if (strike) return strike
+  desk.memory.spend(ticket.nonce)
   return json(200, {})
 }
 
@@ -222,72 +217,4 @@ function introspect(request: WireRequest, desk: Desk): Reply {
     expires_at: issuedAt + secondsLeft(ticket, desk),
     auth_type: "3L",
   })
-}
-
-function oauthError(
-  status: number,
-  error: string,
-  description: string,
-  headers: ProviderAnswer["headers"] = {},
-): ProviderAnswer {
-  return json(status, { error, error_description: description }, headers)
-}
-
-function apiError(
-  status: number,
-  serviceErrorCode: number,
-  code: string,
-  message: string,
-  headers: ProviderAnswer["headers"] = {},
-): ProviderAnswer {
-  return json(
-    status,
-    { status, serviceErrorCode, code, message },
-    { "x-li-uuid": "sandbox-li-uuid", ...headers },
-  )
-}
-
-function say(refusal: Refusal): ProviderAnswer {
-  switch (refusal) {
-    case "unknown_code":
-      return oauthError(
-        400,
-        "invalid_request",
-        "Unable to retrieve access token: authorization code not found",
-      )
-    case "dead_code":
-    case "used_code":
-    case "pkce_mismatch":
-      return oauthError(400, "invalid_request", ambiguous)
-    case "redirect_uri_mismatch":
-      return oauthError(400, "invalid_redirect_uri", ambiguous)
-    case "error_in_200":
-      return oauthError(200, "invalid_request", ambiguous)
-    case "wrong_secret":
-      return oauthError(401, "invalid_client", "Client authentication failed")
-    case "no_access_token":
-      return json(200, { expires_in: accessSeconds, scope: "openid,profile", token_type: "Bearer" })
-    case "unknown_error":
-      return oauthError(400, "sandbox_unheard_of", "Something the documentation does not name.")
-    case "rate_limited":
-      return apiError(
-        429,
-        101,
-        "TOO_MANY_REQUESTS",
-        "Resource level throttle limit for calls to this resource is reached.",
-        { "retry-after": "60" },
-      )
-    case "insufficient_scope":
-    case "plan_missing":
-      return apiError(403, 100, "ACCESS_DENIED", "Not enough permissions to access: userinfo.GET.NO_VERSION")
-    case "token_revoked":
-      return apiError(
-        401,
-        65601,
-        "REVOKED_ACCESS_TOKEN",
-        "The token used in the request has been revoked by the user",
-      )
-    case "failing":
-      return apiError(503, 0, "SERVICE_UNAVAILABLE", "Service unavailable")
-  }
 }

@@ -26,15 +26,32 @@ export async function suffer(mishap: Mishap, limits: TransportLimits): Promise<P
   }
 }
 
-/** Waits as long as the caller would, then fails as the live transport does. */
-function neverAnswered({ timeoutMs, deadline }: TransportLimits): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    const end = () => {
+/** Brings an answer late, or fails as the live transport does where the caller's time is up before. */
+export async function dawdle(
+  answer: ProviderAnswer,
+  delayMs: number,
+  limits: TransportLimits,
+): Promise<ProviderAnswer> {
+  await wait(delayMs, limits)
+  return answer
+}
+
+async function neverAnswered(limits: TransportLimits): Promise<never> {
+  await wait(Number.POSITIVE_INFINITY, limits)
+  throw new TransportFault("timeout")
+}
+
+/** In real time, which no injected clock moves. */
+function wait(ms: number, { timeoutMs, deadline }: TransportLimits): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (inTime: boolean) => {
       clearTimeout(timer)
-      deadline.removeEventListener("abort", end)
-      reject(new TransportFault("timeout"))
+      deadline.removeEventListener("abort", giveUp)
+      if (inTime) resolve()
+      else reject(new TransportFault("timeout"))
     }
-    const timer = setTimeout(end, timeoutMs)
-    deadline.addEventListener("abort", end)
+    const giveUp = () => end(false)
+    const timer = setTimeout(() => end(ms < timeoutMs), Math.min(ms, timeoutMs))
+    deadline.addEventListener("abort", giveUp)
   })
 }

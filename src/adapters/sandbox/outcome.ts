@@ -1,6 +1,9 @@
-import type { Choice, ConsentRequest } from "./consent-request.ts"
-import { type Grant, grantedScopes, type TicketOffice } from "./grant.ts"
+import type { Choice } from "./choice.ts"
+import type { ConsentRequest } from "./consent-request.ts"
+import { type Grant, grantedScopes } from "./grant.ts"
 import type { Detour } from "./scenarios.ts"
+import { noteConsent } from "./standing.ts"
+import type { Desk } from "./wire.ts"
 
 type Parameters = Readonly<Record<string, string>>
 
@@ -8,13 +11,13 @@ type Parameters = Readonly<Record<string, string>>
 export type Outcome = { readonly redirect: string } | { readonly stays: true }
 
 /** What the real provider would do now. The address is the request's own redirect_uri with a query, whatever was chosen. */
-export function outcomeOf(request: ConsentRequest, choice: Choice, tickets: TicketOffice): Outcome {
+export function outcomeOf(request: ConsentRequest, choice: Choice, desk: Desk): Outcome {
   const { detour } = choice.scenario
   if (detour === "page") return { stays: true }
   const { authorize } = request.simulation
   const parameters = detour
-    ? detourParameters(detour, request, choice, tickets)
-    : codeParameters(request, choice, tickets)
+    ? detourParameters(detour, request, choice, desk)
+    : codeParameters(request, choice, desk)
   const state = detour === "wrong_state" ? altered(request.state) : request.state
   const url = new URL(request.redirectUri)
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
@@ -27,22 +30,22 @@ function detourParameters(
   detour: Exclude<Detour, "page">,
   request: ConsentRequest,
   choice: Choice,
-  tickets: TicketOffice,
+  desk: Desk,
 ): Parameters {
   const { refusals } = request.simulation.authorize
   switch (detour) {
     case "without_code":
       return {}
     case "wrong_state":
-      return codeParameters(request, choice, tickets)
+      return codeParameters(request, choice, desk)
     case "with_both":
-      return { ...codeParameters(request, choice, tickets), ...refusals.decline }
+      return { ...codeParameters(request, choice, desk), ...refusals.decline }
     default:
       return refusals[detour] ?? {}
   }
 }
 
-function codeParameters(request: ConsentRequest, choice: Choice, tickets: TicketOffice): Parameters {
+function codeParameters(request: ConsentRequest, choice: Choice, desk: Desk): Parameters {
   const { provider, authorize, codeLifetimeSeconds } = request.simulation
   const grant: Grant = {
     provider,
@@ -54,9 +57,14 @@ function codeParameters(request: ConsentRequest, choice: Choice, tickets: Ticket
     person: choice.person,
     scenario: choice.scenario.name,
     expiresIn: choice.expiresIn,
-    consent: tickets.newConsent(),
+    refreshExpiresIn: choice.refreshExpiresIn,
+    delayMs: choice.delayMs,
+    pages: choice.pages,
+    consent: desk.tickets.newName(),
+    order: desk.memory.nextOrder(desk.now()),
   }
-  const code = tickets.issue({ kind: "code", grant, lifetimeSeconds: codeLifetimeSeconds })
+  noteConsent(desk, grant)
+  const code = desk.tickets.issue({ kind: "code", grant, lifetimeSeconds: codeLifetimeSeconds })
   return { code, ...authorize.extras?.(grantedScopes(grant)) }
 }
 

@@ -70,15 +70,23 @@ export function pageResponse(
   })
 }
 
+/** What a test's query has ticked already. */
+export interface Shown {
+  readonly unticked: readonly string[]
+  /** Null for every Page. */
+  readonly pages: readonly string[] | null
+}
+
 /** The consent page: one form whose buttons are the choices. No scripts, nothing from elsewhere. */
-export function consentPage(request: ConsentRequest, unticked: readonly string[]): string {
+export function consentPage(request: ConsentRequest, shown: Shown): string {
   const { provider } = request.simulation
   return document(
     provider,
     `<h1>Let <code>${escapeHtml(request.clientId)}</code> use your ${providerTitle[provider]} account?</h1>
 <p class="soft">Afterwards you return to <code>${escapeHtml(new URL(request.redirectUri).host)}</code>.</p>
 <form method="post">
-${request.partial ? scopeTicks(request, unticked) : scopeList(request)}
+${request.partial ? scopeTicks(request, shown.unticked) : scopeList(request)}
+${provider === "facebook" ? pageTicks(shown.pages) : ""}
 <h2>Continue as</h2>
 <ul class="people">
 ${personNames.map((name) => personButton(provider, people[name])).join("\n")}
@@ -107,6 +115,21 @@ function scopeList({ scopes }: ConsentRequest): string {
 </fieldset>`
 }
 
+/** Only for those who have several; whoever has one grants it. The ticks hold for whoever continues. */
+function pageTicks(chosen: readonly string[] | null): string {
+  const owners = Object.values(people).filter(({ pages }) => pages.length > 1)
+  const ticks = owners.map(({ displayName, pages }) => {
+    const lines = pages.map(({ id, name }) => {
+      const checked = chosen === null || chosen.includes(id) ? " checked" : ""
+      return `<label><input type="checkbox" name="page" value="${id}"${checked}><span>${escapeHtml(name)}</span></label>`
+    })
+    return `<fieldset><legend>Pages, if you continue as ${escapeHtml(displayName)}</legend>
+${lines.join("\n")}
+</fieldset>`
+  })
+  return `<input type="hidden" name="page_ticks" value="shown">\n${ticks.join("\n")}`
+}
+
 function personButton(provider: ProviderName, person: Person): string {
   const { name, displayName } = person
   const notes = [...(provider === "facebook" ? [countPages(person)] : []), person.note].filter(Boolean)
@@ -123,18 +146,21 @@ function failures({ simulation, scopes, partial }: ConsentRequest): string {
     .filter(({ name }) => name !== "approve" && name !== "decline")
     .filter(({ unticks }) => !unticks || (partial && scopes.includes(unticks)))
   const failing = others.filter(({ ends }) => ends !== "connected")
-  const peculiar = others.filter(({ ends }) => ends === "connected")
+  const later = others.filter((scenario) => scenario.later !== undefined)
+  const peculiar = others.filter((scenario) => scenario.ends === "connected" && !later.includes(scenario))
   return `<details><summary>Make it fail</summary>
 <p class="soft">Or add <code>&amp;scenario=NAME</code> to the address of this page, and it answers at once.</p>
 <h3>Fails</h3>
 <ul>${failing.map(scenarioButton).join("\n")}</ul>
 <h3>Connects, but not as usual</h3>
 <ul>${peculiar.map(scenarioButton).join("\n")}</ul>
+<h3>Connects, and fails later</h3>
+<ul>${later.map(scenarioButton).join("\n")}</ul>
 </details>`
 }
 
-function scenarioButton({ name, does, ends }: Scenario): string {
-  return `<li><button name="scenario" value="${escapeHtml(name)}">${escapeHtml(name)}<small>${escapeHtml(does)} <code>→ ${ends}</code></small></button></li>`
+function scenarioButton({ name, does, later, ends }: Scenario): string {
+  return `<li><button name="scenario" value="${escapeHtml(name)}">${escapeHtml(name)}<small>${escapeHtml(later ?? does)} <code>→ ${ends}</code></small></button></li>`
 }
 
 /** The provider's own page for a request it will not serve. Nobody is redirected from here. */

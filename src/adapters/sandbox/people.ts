@@ -9,6 +9,15 @@ export interface Page {
   readonly username: string | null
 }
 
+/** A LinkedIn organisation in which a person has a role. */
+export interface Organization {
+  readonly id: number
+  readonly name: string
+  readonly vanityName: string
+  readonly hasLogo: boolean
+  readonly role: "ADMINISTRATOR" | "ANALYST"
+}
+
 /** Someone who can be asked for consent. */
 export interface Person {
   readonly name: PersonName
@@ -18,6 +27,7 @@ export interface Person {
   readonly note: string
   readonly hasPicture: boolean
   readonly pages: readonly Page[]
+  readonly organizations: readonly Organization[]
 }
 
 export const personNames = ["ann", "ben", "cleo", "dora", "zoe"] as const
@@ -32,6 +42,7 @@ export const people: Readonly<Record<PersonName, Person>> = {
     note: "",
     hasPicture: true,
     pages: [{ id: "102030405060701", name: "Ann's Bakery", username: "annsbakery" }],
+    organizations: [],
   },
   ben: {
     name: "ben",
@@ -40,6 +51,7 @@ export const people: Readonly<Record<PersonName, Person>> = {
     note: "no picture",
     hasPicture: false,
     pages: [{ id: "102030405060702", name: "Okafor Repairs", username: null }],
+    organizations: [],
   },
   cleo: {
     name: "cleo",
@@ -54,6 +66,11 @@ export const people: Readonly<Record<PersonName, Person>> = {
       { id: "102030405060714", name: "Marsh Gallery", username: "marshgallery" },
       { id: "102030405060715", name: "Marsh Press", username: null },
     ],
+    organizations: [
+      { id: 2414183, name: "Marsh Books", vanityName: "marsh-books", hasLogo: true, role: "ADMINISTRATOR" },
+      { id: 2414184, name: "Book Trade", vanityName: "book-trade", hasLogo: true, role: "ANALYST" },
+      { id: 2414185, name: "Marsh Press", vanityName: "marsh-press", hasLogo: false, role: "ADMINISTRATOR" },
+    ],
   },
   dora: {
     name: "dora",
@@ -62,6 +79,7 @@ export const people: Readonly<Record<PersonName, Person>> = {
     note: "",
     hasPicture: true,
     pages: [],
+    organizations: [],
   },
   zoe: {
     name: "zoe",
@@ -70,6 +88,15 @@ export const people: Readonly<Record<PersonName, Person>> = {
     note: "a name with emoji, quotes and markup",
     hasPicture: true,
     pages: [{ id: "102030405060721", name: `Zoë's "Fox & Co" 🦊 <b>Page</b>`, username: "foxandco" }],
+    organizations: [
+      {
+        id: 2414191,
+        name: `Zoë's "Fox & Co" 🦊`,
+        vanityName: "fox-co",
+        hasLogo: true,
+        role: "ADMINISTRATOR",
+      },
+    ],
   },
 }
 
@@ -102,4 +129,9 @@ export function appScopedId(
 export function appScopedNumber(provider: ProviderName, clientId: string, person: Person): string {
   const digest = createHash("sha256").update(`${provider}\n${clientId}\n${person.name}`).digest()
   return `1${(digest.readBigUInt64BE() % 10n ** 15n).toString().padStart(15, "0")}`
+}
+
+/** LinkedIn's person id: the `sub` of the profile and the end of the member's URN. */
+export function linkedinMemberId(grant: { readonly clientId: string; readonly person: PersonName }): string {
+  return appScopedId("linkedin", grant.clientId, people[grant.person], 10)
 }

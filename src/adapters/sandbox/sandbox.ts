@@ -7,17 +7,18 @@ import {
   TransportFault,
   type TransportLimits,
 } from "../../ports/transport.ts"
-import { type ConsentRequest, type Given, readChoice, readConsentRequest } from "./consent-request.ts"
+import { type Given, readChoice } from "./choice.ts"
+import { type ConsentRequest, readConsentRequest } from "./consent-request.ts"
 import { facebook } from "./facebook.ts"
 import { ticketOffice } from "./grant.ts"
 import { instagram } from "./instagram.ts"
 import { linkedin } from "./linkedin.ts"
 import { boundedMemory } from "./memory.ts"
-import { suffer } from "./mishaps.ts"
+import { dawdle, suffer } from "./mishaps.ts"
 import { outcomeOf } from "./outcome.ts"
 import { consentPage, endPage, faultPage, pageHeaders, pageResponse } from "./page.ts"
 import { tiktok } from "./tiktok.ts"
-import { type Desk, readRequest, type Simulation } from "./wire.ts"
+import { type Desk, type Reply, readRequest, type Simulation } from "./wire.ts"
 import { x } from "./x.ts"
 
 /** All five providers, pretended. Nothing leaves the process, and no real account or key is involved. */
@@ -75,8 +76,13 @@ function pretendedTransport(desk: Desk): Transport {
     const simulation = wire && byHost.get(wire.host)
     if (!simulation) throw new TransportFault("unreachable")
     const reply = simulation.answer(wire, desk)
-    return bounded("mishap" in reply ? await suffer(reply.mishap, limits) : reply, limits)
+    return bounded(await deliver(reply, limits), limits)
   }
+}
+
+async function deliver(reply: Reply, limits: TransportLimits): Promise<ProviderAnswer> {
+  if ("mishap" in reply) return suffer(reply.mishap, limits)
+  return "late" in reply ? dawdle(reply.late, reply.delayMs, limits) : reply
 }
 
 function bounded(answer: ProviderAnswer, { maxBytes }: TransportLimits): ProviderAnswer {
@@ -92,14 +98,15 @@ function consent(simulation: Simulation, given: Given, callback: string, desk: D
   const choice = readChoice(request, given)
   if (choice === undefined) return showConsent(request, given.query)
   if ("fault" in choice) return refused(provider, choice.fault)
-  const outcome = outcomeOf(request, choice, desk.tickets)
+  const outcome = outcomeOf(request, choice, desk)
   return "stays" in outcome
     ? pageResponse(200, endPage(provider, choice.scenario))
     : new Response(null, { status: 302, headers: { ...pageHeaders, location: outcome.redirect } })
 }
 
 function showConsent(request: ConsentRequest, query: URLSearchParams): Response {
-  return pageResponse(200, consentPage(request, query.getAll("untick")))
+  const unticked = query.getAll("untick")
+  return pageResponse(200, consentPage(request, { unticked, pages: query.get("pages")?.split(",") ?? null }))
 }
 
 function refused(provider: ProviderName, fault: string): Response {

@@ -1,9 +1,13 @@
 import type { OAuthErrorReason } from "../../domain/oauth-error.ts"
 import { defaultScopes, type ProviderName, providerNames } from "../../domain/provider.ts"
+import { laterScenarios } from "./later-scenarios.ts"
 import type { PersonName } from "./people.ts"
 
-/** The provider's calls a scenario can strike: the code's exchange, Meta's second exchange, who it is, which Pages. */
-export type Stage = "token" | "long_lived" | "profile" | "pages"
+/**
+ * The provider's calls a scenario can strike: the code's exchange, Meta's second exchange, who it is, which
+ * Pages; later a refresh, its answer once it was granted, and the end of the grant.
+ */
+export type Stage = "token" | "long_lived" | "profile" | "pages" | "refresh" | "refreshed" | "revoke"
 
 /** What goes wrong there; each provider says it in its own words. */
 export type Refusal =
@@ -20,6 +24,7 @@ export type Refusal =
   | "insufficient_scope"
   | "plan_missing"
   | "token_revoked"
+  | "dead_refresh_token"
   | "failing"
 
 /** What goes wrong alike at every provider, in the transport or in front of the API. */
@@ -40,6 +45,7 @@ export type Detour =
 export type Variant =
   | "no_refresh_token"
   | "partner_refresh"
+  | "no_rotation"
   | "no_expires_in"
   | "nested"
   | "bare_number"
@@ -57,13 +63,24 @@ export interface Scenario {
   readonly does: string
   /** What the tenant is told in the end. */
   readonly ends: Ending
+  /** One line: what happens to the account after it was connected. */
+  readonly later?: string
   readonly detour?: Detour
-  readonly strikes?: { readonly at: Stage; readonly with: Refusal | Mishap }
+  readonly strikes?: Strike
   readonly variant?: Variant
   /** Who consents, unless the test names somebody. */
   readonly person?: PersonName
   readonly expiresIn?: number
+  /** How long each refresh takes to be answered. */
+  readonly delayMs?: number
   readonly unticks?: string
+}
+
+export interface Strike {
+  readonly at: Stage
+  readonly with: Refusal | Mishap
+  /** The first time only, as far as one process knows. */
+  readonly once?: true
 }
 
 /** Where a person may grant less than the app asks for. */
@@ -322,6 +339,7 @@ export const scenarios: readonly Scenario[] = [
   ...detours,
   ...tokenFaults,
   ...profileFaults,
+  ...laterScenarios,
 ]
 
 /** In the order of the list. */
@@ -341,9 +359,9 @@ export function findScenario(provider: ProviderName, name: string): Scenario | u
 export function strikeAt(
   grant: { readonly provider: ProviderName; readonly scenario: string },
   stage: Stage,
-): Refusal | Mishap | undefined {
+): Strike | undefined {
   const strikes = findScenario(grant.provider, grant.scenario)?.strikes
-  return strikes?.at === stage ? strikes.with : undefined
+  return strikes?.at === stage ? strikes : undefined
 }
 
 export function hasVariant(

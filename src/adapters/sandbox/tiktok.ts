@@ -1,7 +1,9 @@
 import type { ProviderAnswer } from "../../ports/transport.ts"
-import { type Grant, grantedScopes } from "./grant.ts"
+import { provesReuse, rotate } from "./family.ts"
+import { type Grant, grantedScopes, type Rotation } from "./grant.ts"
 import { appScopedId, avatarUrl, people } from "./people.ts"
 import { hasVariant, type Refusal } from "./scenarios.ts"
+import { removeApp } from "./standing.ts"
 import {
   bearer,
   type Desk,
@@ -11,6 +13,7 @@ import {
   liveTicket,
   type Reply,
   redeemCode,
+  refreshed,
   refuse,
   type Simulation,
   struck,
@@ -41,7 +44,6 @@ export const tiktok: Simulation = {
         // The word that matters is in error_type: by error alone it would look as if the person had declined.
         error: "access_denied",
         error_type: "non_sandbox_target",
-        error_description: "non_sandbox_target",
       },
     },
   },
@@ -88,31 +90,46 @@ function exchange(form: URLSearchParams, desk: Desk): Reply {
   return "refused" in outcome ? refuse(outcome.refused, sayAtToken) : tokens(outcome.grant, desk)
 }
 
-/** Each refresh token works once. */
+/** Each refresh token works once, and using it again ends all that came of the consent. */
 function refresh(form: URLSearchParams, desk: Desk): Reply {
   const ticket = liveTicket(desk, "tiktok", ["refresh"], form.get("refresh_token"))
   if (typeof ticket === "string" || ticket.grant.clientId !== form.get("client_key")) {
-    return oauthError("invalid_grant", "Refresh token is invalid or expired.")
+    return say("dead_refresh_token")
   }
-  desk.memory.spend(ticket.nonce)
-  return tokens(ticket.grant, desk)
+  if (provesReuse(desk, ticket)) return say("dead_refresh_token")
+  const { grant } = ticket
+  return refreshed(desk, grant, sayAtToken, () =>
+    hasVariant(grant, "no_rotation")
+      ? tokenAnswer(grant, { ...accessTokens(grant, desk, ticket.rotation), refresh_token: "" })
+      : tokens(grant, desk, rotate(desk, ticket)),
+  )
 }
 
-function tokens(grant: Grant, desk: Desk): ProviderAnswer {
-  const lifetimeSeconds = grant.expiresIn ?? accessSeconds
-  const body = {
-    access_token: desk.tickets.issue({ kind: "access", grant, lifetimeSeconds }),
-    ...(hasVariant(grant, "no_expires_in") ? {} : { expires_in: lifetimeSeconds }),
-    open_id: openId(grant),
+function tokens(grant: Grant, desk: Desk, rotation?: Rotation): ProviderAnswer {
+  const lifetimeSeconds = grant.refreshExpiresIn ?? refreshSeconds
+  return tokenAnswer(grant, {
+    ...accessTokens(grant, desk, rotation),
     ...(hasVariant(grant, "no_refresh_token")
       ? {}
       : {
-          refresh_expires_in: refreshSeconds,
-          refresh_token: desk.tickets.issue({ kind: "refresh", grant, lifetimeSeconds: refreshSeconds }),
+          refresh_expires_in: lifetimeSeconds,
+          refresh_token: desk.tickets.issue({ kind: "refresh", grant, lifetimeSeconds, rotation }),
         }),
+  })
+}
+
+function accessTokens(grant: Grant, desk: Desk, rotation?: Rotation) {
+  const lifetimeSeconds = grant.expiresIn ?? accessSeconds
+  return {
+    access_token: desk.tickets.issue({ kind: "access", grant, lifetimeSeconds, rotation }),
+    ...(hasVariant(grant, "no_expires_in") ? {} : { expires_in: lifetimeSeconds }),
+    open_id: openId(grant),
     scope: grantedScopes(grant).join(","),
     token_type: "Bearer",
   }
+}
+
+function tokenAnswer(grant: Grant, body: Readonly<Record<string, unknown>>): ProviderAnswer {
   return json(200, hasVariant(grant, "nested") ? { data: body, message: "success" } : body)
 }
 
@@ -121,7 +138,7 @@ function openId(grant: Grant): string {
   return `-000${appScopedId("tiktok", grant.clientId, people[grant.person], 32)}`
 }
 
-/** Ends the whole consent: TikTok removes the app from the person's list. */
+/** Takes the whole app off the person's list, and with it whatever other consents of that person gave. */
 function revoke({ form }: WireRequest, desk: Desk): Reply {
   const fault = clientFault(form, ["token"])
   if (fault) return fault
@@ -129,7 +146,9 @@ function revoke({ form }: WireRequest, desk: Desk): Reply {
   if (typeof ticket === "string" || ticket.grant.clientId !== form.get("client_key")) {
     return oauthError("invalid_request", "The access token is invalid or expired.")
   }
-  desk.memory.spend(ticket.grant.consent)
+  const strike = struck(desk, ticket.grant, "revoke", say)
+  if (strike) return strike
+  removeApp(desk, ticket.grant)
   return json(200, {})
 }
 
@@ -144,8 +163,8 @@ const fieldScopes: Readonly<Record<string, string>> = {
 /** One field without its scope fails the whole call. */
 function userInfo(request: WireRequest, desk: Desk): Reply {
   const ticket = liveTicket(desk, "tiktok", ["access"], bearer(request))
-  if (typeof ticket === "string") return say("token_revoked")
-  const strike = struck(ticket.grant, "profile", say)
+  if (typeof ticket === "string" || provesReuse(desk, ticket)) return say("token_revoked")
+  const strike = struck(desk, ticket.grant, "profile", say)
   if (strike) return strike
   const fields = (request.query.get("fields") ?? "").split(",").filter(Boolean)
   if (fields.length === 0) return apiError(400, "invalid_params", "Fields is required")
@@ -170,8 +189,13 @@ function profileOf(grant: Grant): Readonly<Record<string, string>> {
 }
 
 /** Status 200 is what implementers meet, and the harder half: a client that reads only statuses fails here. */
-function oauthError(error: string, description: string, status = 200): ProviderAnswer {
-  return json(status, { error, error_description: description, log_id: logId })
+function oauthError(
+  error: string,
+  description: string,
+  status = 200,
+  headers: ProviderAnswer["headers"] = {},
+): ProviderAnswer {
+  return json(status, { error, error_description: description, log_id: logId }, headers)
 }
 
 function apiError(
@@ -186,7 +210,7 @@ function apiError(
 /** The token call says with a flat error what the API says with an object. */
 function sayAtToken(refusal: Refusal): ProviderAnswer {
   return refusal === "rate_limited"
-    ? oauthError("rate_limit_exceeded", "The API rate limit was exceeded.", 429)
+    ? oauthError("rate_limit_exceeded", "The API rate limit was exceeded.", 429, { "retry-after": "60" })
     : say(refusal)
 }
 
@@ -218,6 +242,8 @@ function say(refusal: Refusal): ProviderAnswer {
         "scope_not_authorized",
         "The user did not authorize the scope required for completing this request.",
       )
+    case "dead_refresh_token":
+      return oauthError("invalid_grant", "Refresh token is invalid or expired.")
     case "token_revoked":
       return apiError(401, "access_token_invalid", "The access token is invalid or not found in the request.")
     case "failing":

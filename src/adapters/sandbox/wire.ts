@@ -7,6 +7,7 @@ import { type Grant, hasEnded, type Ticket, type TicketKind, type TicketOffice }
 import type { Memory } from "./memory.ts"
 import type { Detour, Mishap, Refusal, Stage } from "./scenarios.ts"
 import { strikeAt } from "./scenarios.ts"
+import { wasRemoved } from "./standing.ts"
 
 /** One provider as it shows itself: at the authorize address, on the way back, and on its API hosts. */
 export interface Simulation {
@@ -48,7 +49,11 @@ export interface Desk {
   readonly memory: Memory
 }
 
-export type Reply = ProviderAnswer | { readonly mishap: Mishap }
+/** An answer, what the network does instead, or an answer that takes its time. */
+export type Reply =
+  | ProviderAnswer
+  | { readonly mishap: Mishap }
+  | { readonly late: ProviderAnswer; readonly delayMs: number }
 
 /** Undefined for what no TLS connection could carry. */
 export function readRequest(request: ProviderRequest): WireRequest | undefined {
@@ -132,7 +137,7 @@ export function redeemCode(
   }
   desk.memory.spend(ticket.nonce)
   const strike = strikeAt(grant, "token")
-  return strike ? { refused: strike } : { grant }
+  return strike ? { refused: strike.with } : { grant }
 }
 
 /** S256 as RFC 7636 has it, or TikTok's hexadecimal, whichever the challenge was. */
@@ -142,27 +147,54 @@ function fitsChallenge(challenge: string, verifier: string | null): boolean {
   return challenge === digest.toString("base64url") || challenge.toLowerCase() === digest.toString("hex")
 }
 
+export type TokenFault = "unknown" | "expired" | "revoked"
+
 /** The ticket behind a token of one of these kinds that still lives and was issued by this provider. */
 export function liveTicket(
   desk: Desk,
   provider: ProviderName,
   kinds: readonly TicketKind[],
   token: string | null | undefined,
-): Ticket | "unknown" | "expired" | "revoked" {
+): Ticket | TokenFault {
   const ticket = token ? desk.tickets.read(token) : undefined
   if (!ticket || ticket.grant.provider !== provider || !kinds.includes(ticket.kind)) return "unknown"
-  if (desk.memory.isSpent(ticket.nonce) || desk.memory.isSpent(ticket.grant.consent)) return "revoked"
+  if (wasEnded(desk, ticket)) return "revoked"
   return hasEnded(ticket, desk.now()) ? "expired" : ticket
+}
+
+/** Whether the token, its whole consent or the app was ended by somebody, as far as this process knows. */
+function wasEnded(desk: Desk, { nonce, grant }: Ticket): boolean {
+  return desk.memory.isSpent(nonce) || desk.memory.isSpent(grant.consent) || wasRemoved(desk, grant)
 }
 
 /** What the scenario does at this stage, said in the provider's words or done by the transport. */
 export function struck(
+  desk: Desk,
   grant: Grant,
   stage: Stage,
   say: (refusal: Refusal) => ProviderAnswer,
 ): Reply | undefined {
   const strike = strikeAt(grant, stage)
-  return strike && refuse(strike, say)
+  if (!strike) return undefined
+  const name = `${stage} ${grant.consent}`
+  if (strike.once && desk.memory.isSpent(name)) return undefined
+  if (strike.once) desk.memory.spend(name)
+  return refuse(strike.with, say)
+}
+
+/** How a refresh goes that the provider means to grant: `renew` does it, and the scenario may strike before it or after. */
+export function refreshed(
+  desk: Desk,
+  grant: Grant,
+  say: (refusal: Refusal) => ProviderAnswer,
+  renew: () => ProviderAnswer,
+): Reply {
+  const before = struck(desk, grant, "refresh", say)
+  if (before) return before
+  const answer = renew()
+  const after = struck(desk, grant, "refreshed", say)
+  if (after) return after
+  return grant.delayMs === null ? answer : { late: answer, delayMs: grant.delayMs }
 }
 
 export function refuse(strike: Refusal | Mishap, say: (refusal: Refusal) => ProviderAnswer): Reply {

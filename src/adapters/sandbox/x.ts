@@ -1,5 +1,6 @@
 import type { ProviderAnswer } from "../../ports/transport.ts"
-import { type Grant, grantedScopes } from "./grant.ts"
+import { provesReuse, rotate } from "./family.ts"
+import { type Grant, grantedScopes, type Rotation } from "./grant.ts"
 import { avatarUrl, globalId, people } from "./people.ts"
 import { hasVariant, type Refusal } from "./scenarios.ts"
 import {
@@ -12,6 +13,7 @@ import {
   liveTicket,
   type Reply,
   redeemCode,
+  refreshed,
   refuse,
   type Simulation,
   struck,
@@ -77,30 +79,48 @@ function exchange(form: URLSearchParams, clientId: string, desk: Desk): Reply {
   return tokens(outcome.grant, desk)
 }
 
+/** Each refresh token works once, and using it again ends all that came of the consent. */
 function refresh(form: URLSearchParams, clientId: string, desk: Desk): Reply {
   if (!form.get("refresh_token")) return missingParameter("refresh_token")
   const ticket = liveTicket(desk, "x", ["refresh"], form.get("refresh_token"))
   if (typeof ticket === "string" || !isSameClient(ticket.grant.clientId, clientId)) {
-    return oauthError(400, "invalid_request", "Value passed for the token was invalid.")
+    return say("dead_refresh_token", desk)
   }
-  desk.memory.spend(ticket.nonce)
-  return tokens(ticket.grant, desk)
+  if (provesReuse(desk, ticket)) return say("dead_refresh_token", desk)
+  const { grant } = ticket
+  return refreshed(
+    desk,
+    grant,
+    (refusal) => say(refusal, desk),
+    () =>
+      hasVariant(grant, "no_rotation")
+        ? json(200, accessTokens(grant, desk, ticket.rotation))
+        : tokens(grant, desk, rotate(desk, ticket)),
+  )
 }
 
-function tokens(grant: Grant, desk: Desk): ProviderAnswer {
-  const scopes = grantedScopes(grant)
-  const lifetimeSeconds = grant.expiresIn ?? accessSeconds
-  const renewable = scopes.includes("offline.access") && !hasVariant(grant, "no_refresh_token")
+function tokens(grant: Grant, desk: Desk, rotation?: Rotation): ProviderAnswer {
+  const renewable = grantedScopes(grant).includes("offline.access") && !hasVariant(grant, "no_refresh_token")
+  const lifetimeSeconds = grant.refreshExpiresIn ?? refreshSeconds
   return json(200, {
-    token_type: "bearer",
-    ...(hasVariant(grant, "no_expires_in") ? {} : { expires_in: lifetimeSeconds }),
-    access_token: desk.tickets.issue({ kind: "access", grant, lifetimeSeconds }),
-    scope: scopes.join(" "),
+    ...accessTokens(grant, desk, rotation),
     ...(renewable
-      ? { refresh_token: desk.tickets.issue({ kind: "refresh", grant, lifetimeSeconds: refreshSeconds }) }
+      ? { refresh_token: desk.tickets.issue({ kind: "refresh", grant, lifetimeSeconds, rotation }) }
       : {}),
   })
 }
+
+function accessTokens(grant: Grant, desk: Desk, rotation?: Rotation) {
+  const lifetimeSeconds = grant.expiresIn ?? accessSeconds
+  return {
+    token_type: "bearer",
+    ...(hasVariant(grant, "no_expires_in") ? {} : { expires_in: lifetimeSeconds }),
+    access_token: desk.tickets.issue({ kind: "access", grant, lifetimeSeconds, rotation }),
+    scope: grantedScopes(grant).join(" "),
+  }
+}
+
+const revoked = json(200, { revoked: true })
 
 /** Ends the one token it is given. A token that is already dead is revoked all the same (RFC 7009 section 2.2). */
 function revoke(request: WireRequest, desk: Desk): Reply {
@@ -108,14 +128,17 @@ function revoke(request: WireRequest, desk: Desk): Reply {
   if (!credentials || isWrongSecret(credentials.secret)) return say("wrong_secret", desk)
   if (!request.form.get("token")) return missingParameter("token")
   const ticket = liveTicket(desk, "x", ["access", "refresh"], request.form.get("token"))
-  if (typeof ticket !== "string") desk.memory.spend(ticket.nonce)
-  return json(200, { revoked: true })
+  if (typeof ticket === "string") return revoked
+  const strike = struck(desk, ticket.grant, "revoke", (refusal) => say(refusal, desk))
+  if (strike) return strike
+  desk.memory.spend(ticket.nonce)
+  return revoked
 }
 
 function me(request: WireRequest, desk: Desk): Reply {
   const ticket = liveTicket(desk, "x", ["access"], bearer(request))
-  if (typeof ticket === "string") return say("token_revoked", desk)
-  const strike = struck(ticket.grant, "profile", (refusal) => say(refusal, desk))
+  if (typeof ticket === "string" || provesReuse(desk, ticket)) return say("token_revoked", desk)
+  const strike = struck(desk, ticket.grant, "profile", (refusal) => say(refusal, desk))
   if (strike) return strike
   const scopes = grantedScopes(ticket.grant)
   if (!scopes.includes("tweet.read") || !scopes.includes("users.read")) return say("insufficient_scope", desk)
@@ -222,6 +245,8 @@ function say(refusal: Refusal, desk: Desk): ProviderAnswer {
         title: "Client Forbidden",
         type: "https://api.twitter.com/2/problems/client-forbidden",
       })
+    case "dead_refresh_token":
+      return oauthError(400, "invalid_request", "Value passed for the token was invalid.")
     case "token_revoked":
       return problem(401, "Unauthorized", "Unauthorized")
     case "failing":

@@ -21,12 +21,12 @@ const signer: Signer = {
     Buffer.from(signer.sign(purpose, message), "base64url").equals(Buffer.from(mac, "base64url")),
 }
 
-/** A sandbox with a clock that the test moves. */
-export function openSandbox() {
+/** A sandbox with a clock that the test moves. Two of them are two instances with the same keys; a name tells their draws apart. */
+export function openSandbox(name = "") {
   let now = startedAt
   let drawn = 0
   const randomBytes = (count: number) =>
-    new Uint8Array(createHash("sha256").update(`draw ${drawn++}`).digest().subarray(0, count))
+    new Uint8Array(createHash("sha256").update(`draw ${name} ${drawn++}`).digest().subarray(0, count))
   const opened = sandbox({ publicUrl, signer, now: () => now, randomBytes })
   return {
     ...opened,
@@ -124,13 +124,14 @@ export async function codeOf(
 
 export interface Call {
   readonly url: string
+  readonly headers?: Readonly<Record<string, string>>
   readonly form?: Readonly<Record<string, string | undefined>>
   readonly method?: ProviderRequest["method"]
   readonly bearer?: string
   readonly basic?: string
 }
 
-export function requestOf({ url, form, method, bearer, basic }: Call): ProviderRequest {
+export function requestOf({ url, headers, form, method, bearer, basic }: Call): ProviderRequest {
   const authorization = bearer ? `Bearer ${bearer}` : basic && `Basic ${btoa(basic)}`
   const fields = Object.entries(form ?? {}).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, value]],
@@ -140,6 +141,7 @@ export function requestOf({ url, form, method, bearer, basic }: Call): ProviderR
     url,
     headers: {
       accept: "application/json",
+      ...headers,
       ...(authorization ? { authorization } : {}),
       ...(form ? { "content-type": "application/x-www-form-urlencoded" } : {}),
     },
@@ -262,4 +264,58 @@ export async function connected(
   const first = accessTokenIn((await ask(box, tokenCall(provider, code))).body)
   const second = longLivedCall(provider, first)
   return second ? accessTokenIn((await ask(box, second)).body) : first
+}
+
+/** The answer to the code's exchange. */
+export async function exchanged(
+  box: OpenSandbox,
+  provider: ProviderName,
+  changes: Readonly<Record<string, string | undefined>> = {},
+): Promise<Body> {
+  return (await ask(box, tokenCall(provider, await codeOf(box, provider, changes)))).body
+}
+
+/** Renews by a refresh token, or at Instagram by the access token itself. */
+export function refreshCall(
+  provider: ProviderName,
+  token: unknown,
+  changes: Readonly<Record<string, string | undefined>> = {},
+): Call {
+  if (provider === "instagram") {
+    const query = new URLSearchParams({ grant_type: "ig_refresh_token", access_token: String(token) })
+    return { url: `https://graph.instagram.com/refresh_access_token?${query}` }
+  }
+  return tokenCall(provider, "", {
+    grant_type: "refresh_token",
+    refresh_token: String(token),
+    code: undefined,
+    redirect_uri: undefined,
+    code_verifier: undefined,
+    ...changes,
+  })
+}
+
+/** Ends a token, or with Facebook the whole grant. */
+export function revokeCall(provider: Exclude<ProviderName, "instagram">, token: unknown): Call {
+  const text = String(token)
+  switch (provider) {
+    case "x":
+      return {
+        url: "https://api.x.com/2/oauth2/revoke",
+        basic: `${clientId}:${clientSecret}`,
+        form: { token: text },
+      }
+    case "linkedin":
+      return {
+        url: "https://www.linkedin.com/oauth/v2/revoke",
+        form: { token: text, client_id: clientId, client_secret: clientSecret },
+      }
+    case "tiktok":
+      return {
+        url: "https://open.tiktokapis.com/v2/oauth/revoke/",
+        form: { token: text, client_key: clientId, client_secret: clientSecret },
+      }
+    case "facebook":
+      return { method: "DELETE", url: "https://graph.facebook.com/v25.0/me/permissions", bearer: text }
+  }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { createHash } from "node:crypto"
+import { type Scenario, scenariosOf } from "../../../src/adapters/sandbox/scenarios.ts"
 import { providerNames, providerTitle } from "../../../src/domain/provider.ts"
 import {
   ask,
@@ -92,6 +93,9 @@ describe("the consent page", () => {
     "person",
     "untick",
     "expires_in",
+    "refresh_expires_in",
+    "delay_ms",
+    "pages",
     "made_up<i>&\"'",
   ])("shows no markup that came in as %s", async (name) => {
     const box = openSandbox()
@@ -111,6 +115,30 @@ describe("the consent page", () => {
     const page = await (await get(openSandbox(), authorizeAddress("x"))).text()
     expect(page).toContain("Zoë &quot;Zed&quot; O&#39;Hara 🦊 &lt;html&gt;&amp;amp;")
     expect(page).not.toContain("<html>&")
+  })
+})
+
+describe("the page's scenarios", () => {
+  test.each(providerNames)("stand in three groups, by when they strike: %s", async (provider) => {
+    const page = await (await get(openSandbox(), authorizeAddress(provider))).text()
+    const group = (title: string) => {
+      const [, listed = ""] = new RegExp(`<h3>${title}</h3>\\n<ul>(.*?)</ul>`, "s").exec(page) ?? []
+      return [...listed.matchAll(/name="scenario" value="([^"]+)"/g)].map(([, name]) => name)
+    }
+    const names = (isIn: (scenario: Scenario) => boolean) =>
+      scenariosOf(provider)
+        .filter(({ name }) => name !== "approve" && name !== "decline")
+        .filter(isIn)
+        .map(({ name }) => name)
+    expect(group("Fails")).toEqual(names(({ ends }) => ends !== "connected"))
+    expect(group("Connects, but not as usual")).toEqual(
+      names(({ ends, later }) => ends === "connected" && later === undefined),
+    )
+    expect(group("Connects, and fails later")).toEqual(names(({ later }) => later !== undefined))
+    expect(group("Connects, and fails later").length).toBeGreaterThan(0)
+    for (const { later } of scenariosOf(provider)) {
+      if (later) expect(page).toContain(later.replaceAll("'", "&#39;"))
+    }
   })
 })
 

@@ -63,6 +63,10 @@ const paths = [
   "/oauth/access_token",
   "/access_token",
   "/refresh_access_token",
+  "/oauth/v2/revoke",
+  "/rest/organizationAcls",
+  "/rest/organizations",
+  "/rest/organizations/2414183",
 ]
 const parameterNames = [
   "grant_type",
@@ -80,7 +84,12 @@ const parameterNames = [
   "after",
   "limit",
   "appsecret_proof",
+  "q",
+  "start",
+  "count",
+  "ids",
 ]
+const restli = { "linkedin-version": "202609", "x-restli-protocol-version": "2.0.0" }
 const grantTypes = ["authorization_code", "refresh_token", "fb_exchange_token", "ig_exchange_token"]
 const parameters = fc.dictionary(
   fc.constantFrom(...parameterNames),
@@ -114,7 +123,7 @@ test("whatever is sent to the providers' hosts, the answer is one, and no token 
       const sent = {
         method,
         url: `https://${host}${path}?${new URLSearchParams(query)}`,
-        headers: { authorization, "content-type": "application/x-www-form-urlencoded" },
+        headers: { authorization, ...restli, "content-type": "application/x-www-form-urlencoded" },
         body: new URLSearchParams(form).toString(),
       }
       const answer = await box.transport(sent, limits)
@@ -171,9 +180,13 @@ test("whatever the query and the form are, a redirect leads to the callback of t
     "person",
     "untick",
     "expires_in",
+    "refresh_expires_in",
+    "delay_ms",
+    "pages",
   ]
   const changes = fc.dictionary(fc.oneof(fc.constantFrom(...names), text), text, { maxKeys: 6 })
-  const form = fc.option(fc.dictionary(fc.constantFrom("scenario", "person", "granted", "ticks"), text), {
+  const fields = ["scenario", "person", "granted", "ticks", "page", "page_ticks"]
+  const form = fc.option(fc.dictionary(fc.constantFrom(...fields), text), {
     nil: undefined,
   })
   await fc.assert(

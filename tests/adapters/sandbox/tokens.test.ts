@@ -70,9 +70,26 @@ describe("what one process remembers", () => {
     const memory = boundedMemory(2)
     for (const nonce of ["a", "b", "c"]) {
       memory.spend(nonce)
-      memory.rememberProof(nonce, `proof of ${nonce}`)
+      memory.proofs.put(nonce, `proof of ${nonce}`)
+      memory.rotations.put(nonce, { generation: 1, id: nonce })
+      memory.standings.put(nonce, { order: 1, pages: null, removedBelow: 0 })
     }
     expect(["a", "b", "c"].map(memory.isSpent)).toEqual([false, true, true])
-    expect(["a", "b", "c"].map(memory.proofOf)).toEqual([undefined, "proof of b", "proof of c"])
+    expect(["a", "b", "c"].map(memory.proofs.get)).toEqual([undefined, "proof of b", "proof of c"])
+    for (const shelf of [memory.rotations, memory.standings]) {
+      expect(["a", "b", "c"].map((name) => shelf.get(name) !== undefined)).toEqual([false, true, true])
+    }
+  })
+
+  test("what is written again is the youngest", () => {
+    const memory = boundedMemory(2)
+    for (const name of ["a", "b", "a", "c"]) memory.spend(name)
+    expect(["a", "b", "c"].map(memory.isSpent)).toEqual([true, false, true])
+  })
+
+  test("gives orders that rise though the clock stands still or goes back, and follow it ahead", () => {
+    const memory = boundedMemory()
+    const orders = [5000, 5000, 4000, 9000].map((time) => memory.nextOrder(new Date(time)))
+    expect(orders).toEqual([5000, 5001, 5002, 9000])
   })
 })

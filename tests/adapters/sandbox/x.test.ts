@@ -7,9 +7,12 @@ import {
   clientId,
   codeOf,
   connected,
+  exchanged,
   get,
   openSandbox,
   profileCall,
+  refreshCall,
+  revokeCall,
   tokenCall,
 } from "./harness.ts"
 
@@ -108,34 +111,26 @@ describe("X's token call", () => {
     expect(body.scope).toBe("tweet.read users.read")
   })
 
-  test("a refresh token works once and brings a new one", async () => {
+  test("revoking ends the one token that is given", async () => {
     const box = openSandbox()
-    const first = (await ask(box, tokenCall("x", await codeOf(box, "x")))).body
-    const renew = (token: unknown) =>
-      ask(box, {
-        ...tokenCall("x", ""),
-        form: { grant_type: "refresh_token", refresh_token: String(token) },
-      })
-    const second = await renew(first.refresh_token)
+    const { access_token: access, refresh_token: refresh } = await exchanged(box, "x")
+    const revoked = { status: 200, body: { revoked: true } }
+    expect(await ask(box, revokeCall("x", access))).toEqual(revoked)
+    expect((await ask(box, profileCall("x", String(access)))).status).toBe(401)
+    const second = await ask(box, refreshCall("x", refresh))
     expect(second.status).toBe(200)
-    expect(second.body.refresh_token).not.toBe(first.refresh_token)
-    expect(await renew(first.refresh_token)).toEqual({
-      status: 400,
-      body: { error: "invalid_request", error_description: "Value passed for the token was invalid." },
-    })
-    expect((await renew(second.body.refresh_token)).status).toBe(200)
+    expect(await ask(box, revokeCall("x", second.body.refresh_token))).toEqual(revoked)
+    expect((await ask(box, refreshCall("x", second.body.refresh_token))).status).toBe(400)
+    expect((await ask(box, profileCall("x", String(second.body.access_token)))).status).toBe(200)
   })
 
-  test("a revoked token no longer reads the profile", async () => {
+  test("revoking a dead token, or garbage, is well too", async () => {
     const box = openSandbox()
-    const token = await connected(box, "x")
-    const revoked = await ask(box, {
-      ...tokenCall("x", ""),
-      url: "https://api.x.com/2/oauth2/revoke",
-      form: { token },
-    })
-    expect(revoked).toEqual({ status: 200, body: { revoked: true } })
-    expect((await ask(box, profileCall("x", token))).status).toBe(401)
+    const { access_token: access } = await exchanged(box, "x", { expires_in: "1" })
+    box.pass(1)
+    for (const token of [access, "made-up"]) {
+      expect(await ask(box, revokeCall("x", token))).toEqual({ status: 200, body: { revoked: true } })
+    }
   })
 })
 

@@ -1,0 +1,267 @@
+import type { OAuthErrorReason, ProviderEvidence } from "../../domain/oauth-error.ts"
+import type { ProviderName } from "../../domain/provider.ts"
+import type { Clock } from "../../ports/crypto.ts"
+import { ProviderFailure } from "../../ports/providers.ts"
+import {
+  type ProviderAnswer,
+  type ProviderRequest,
+  type Transport,
+  TransportFault,
+  type TransportLimits,
+} from "../../ports/transport.ts"
+import { type CallKind, type CallName, type Complaint, judge, type RefusalTable } from "./classify.ts"
+import { evidenceText, evidenceTraceId } from "./redact.ts"
+import { retryAfterSeconds } from "./retry-after.ts"
+import { outsideFetch, withinFetch } from "./scoped-fetch.ts"
+import { field, isObject, readItems } from "./untrusted.ts"
+
+/** Every call of one piece of work: their limits, what they must keep secret, and how each answer is judged. */
+export interface Conversation {
+  /** The body of an answer that grants what was asked. */
+  ask(call: CallName, question: Question): Promise<object>
+  /**
+   * Lets a client of Arctic's form the request, sends that one request to our endpoint, and judges the answer
+   * ourselves: what the client makes of it is not looked at. A second request is refused unsent.
+   */
+  submit(
+    call: Exclude<CallKind, "api">,
+    client: () => Promise<unknown>,
+    endpoint: string,
+    amend?: AmendTokenRequest,
+  ): Promise<object>
+  /** From here on the text is kept out of all evidence, as every token in an answer is without this. */
+  keepSecret(text: string): void
+  /** A refusal that we read ourselves out of an answer that complained of nothing, or made before anything was sent. */
+  failure(call: CallName, reason: OAuthErrorReason, message: string): ProviderFailure
+  /** Our own fault, told without the text of the error, which could carry anything. */
+  fault(error: unknown): ProviderFailure
+  expiry(seconds: number): Date
+}
+
+/** What a conversation is held for. */
+export interface Occasion {
+  readonly provider: ProviderName
+  /** The call it begins with, under which a fault before any is told. */
+  readonly call: CallName
+  /** Kept out of all evidence. */
+  readonly secrets: readonly string[]
+  readonly deadline: AbortSignal
+}
+
+export interface Question {
+  readonly url: string | URL
+  readonly bearer?: string
+  /** Sent as a form by POST; without one the call is a GET. */
+  readonly form?: Readonly<Record<string, string>>
+  readonly method?: "DELETE"
+  /** Lower-case names. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** What a provider needs otherwise than Arctic forms it. May change both. */
+export type AmendTokenRequest = (form: URLSearchParams, headers: Record<string, string>) => void
+
+export interface ConversationSettings {
+  readonly transport: Transport
+  readonly now: Clock
+  readonly limits: Omit<TransportLimits, "deadline">
+  readonly observe: (call: ObservedCall) => void
+}
+
+/** One call that was sent, for counting. */
+export interface ObservedCall {
+  readonly provider: ProviderName
+  readonly call: CallName
+  readonly outcome: number | TransportFault["kind"]
+  readonly milliseconds: number
+}
+
+const faultReason: Readonly<Record<TransportFault["kind"], OAuthErrorReason>> = {
+  timeout: "provider_timeout",
+  unreachable: "provider_timeout",
+  too_large: "invalid_response",
+}
+
+const maxSecretsInAnswer = 100
+
+const traceHeaders = ["x-fb-trace-id", "x-li-uuid", "x-tt-logid", "x-transaction-id"]
+
+export function openConversation(
+  settings: ConversationSettings,
+  occasion: Occasion,
+  refusals: RefusalTable,
+): Conversation {
+  const secrets = new Set(occasion.secrets)
+  const sender = openSender(settings, occasion, secrets)
+
+  /** The body of an answer, whose tokens are secrets whether or not it grants anything. */
+  function accepted(call: CallName, answer: ProviderAnswer): object {
+    const verdict = judge(call, answer, refusals)
+    for (const secret of secretsIn(verdict.body)) secrets.add(secret)
+    if (verdict.kind === "accepted") return verdict.body
+    const { complaint, reason, fate } = verdict
+    const said = {
+      call,
+      status: answer.status,
+      code: codeOf(complaint),
+      message: complaint?.message ?? null,
+      traceId: complaint?.traceId ?? traceIn(answer),
+    }
+    throw failureOf(reason, said, secrets, fate, retryAfterSeconds(answer.headers, settings.now()))
+  }
+
+  return {
+    ask: async (call, question) => accepted(call, await sender.send(call, askedAs(question))),
+
+    async submit(call, client, endpoint, amend) {
+      const sent: Promise<ProviderAnswer>[] = []
+      const answerFor = async (formed: Request): Promise<Response> => {
+        if (sent.length > 0) throw new Error("what works once is sent once")
+        const answer = amended(formed, endpoint, amend).then((outgoing) => sender.send(call, outgoing))
+        sent.push(answer)
+        return asResponse(await answer)
+      }
+      const [outcome] = await Promise.allSettled([withinFetch(answerFor, client)])
+      const [answer] = sent
+      if (!answer) throw outcome.status === "rejected" ? outcome.reason : new Error("nothing was sent")
+      return accepted(call, await answer)
+    },
+
+    keepSecret: (text) => void secrets.add(text),
+    failure(call, reason, message) {
+      const { status, sent } = sender.latest()
+      const read = reason === "invalid_response" ? "unknown" : "refused"
+      return failureOf(reason, { call, status, message }, secrets, sent ? read : "unsent")
+    },
+    fault(error) {
+      const { call, status, sent } = sender.latest()
+      const message = error instanceof Error ? error.name : typeof error
+      return failureOf("server_error", { call, status, message }, secrets, sent ? "unknown" : "unsent")
+    },
+    expiry: (seconds) => new Date(settings.now().getTime() + Math.floor(seconds * 1000)),
+  }
+}
+
+interface Sender {
+  send(call: CallName, outgoing: ProviderRequest): Promise<ProviderAnswer>
+  /** The call that was sent last, with the status of its answer; the one to begin with where none was. */
+  latest(): { readonly call: CallName; readonly status: number | null; readonly sent: boolean }
+}
+
+/** Every request leaves by this door: within the limits, counted, and its faults told in our words. */
+function openSender(
+  settings: ConversationSettings,
+  occasion: Occasion,
+  secrets: ReadonlySet<string>,
+): Sender {
+  const { provider, deadline } = occasion
+  const limits: TransportLimits = { ...settings.limits, deadline }
+  let latest: ReturnType<Sender["latest"]> = { call: occasion.call, status: null, sent: false }
+  return {
+    latest: () => latest,
+    async send(call, outgoing) {
+      latest = { call, status: null, sent: false }
+      if (deadline.aborted) {
+        throw failureOf("provider_timeout", { call, message: "timeout: not sent" }, secrets, "unsent")
+      }
+      const startedAt = performance.now()
+      const observe = (outcome: ObservedCall["outcome"]) => {
+        const milliseconds = performance.now() - startedAt
+        settings.observe({ provider, call, outcome, milliseconds })
+      }
+      latest = { call, status: null, sent: true }
+      try {
+        const answer = await outsideFetch(() => settings.transport(outgoing, limits))
+        latest = { call, status: answer.status, sent: true }
+        observe(answer.status)
+        return answer
+      } catch (error) {
+        if (!(error instanceof TransportFault)) throw error
+        observe(error.kind)
+        const message = typeof error.cause === "string" ? `${error.kind}: ${error.cause}` : error.kind
+        const fate = error.unsent ? "unsent" : "unknown"
+        throw failureOf(faultReason[error.kind], { call, message }, secrets, fate)
+      }
+    },
+  }
+}
+
+/** Only what is cleaned of the secrets goes into a failure. */
+function failureOf(
+  reason: OAuthErrorReason,
+  said: Partial<ProviderEvidence> & { readonly call: CallName },
+  secrets: ReadonlySet<string>,
+  fate: ProviderFailure["fate"],
+  retryAfter?: number,
+): ProviderFailure {
+  const evidence: ProviderEvidence = {
+    call: said.call,
+    status: said.status ?? null,
+    code: evidenceText(said.code, secrets),
+    message: evidenceText(said.message, secrets),
+    traceId: evidenceTraceId(said.traceId, secrets),
+  }
+  const wait = retryAfter === undefined ? {} : { retryAfterSeconds: retryAfter }
+  return new ProviderFailure({ reason, evidence, fate, ...wait })
+}
+
+function askedAs(question: Question): ProviderRequest {
+  const form = question.form && new URLSearchParams(question.form).toString()
+  return {
+    method: question.method ?? (form === undefined ? "GET" : "POST"),
+    url: String(question.url),
+    headers: {
+      accept: "application/json",
+      "user-agent": "mooring",
+      ...question.headers,
+      ...(form === undefined ? {} : { "content-type": "application/x-www-form-urlencoded" }),
+      ...(question.bearer === undefined ? {} : { authorization: `Bearer ${question.bearer}` }),
+    },
+    body: form ?? null,
+  }
+}
+
+/** The request as Arctic formed it, at the endpoint as it is today. */
+async function amended(
+  formed: Request,
+  endpoint: string,
+  amend: AmendTokenRequest | undefined,
+): Promise<ProviderRequest> {
+  const form = new URLSearchParams(await formed.text())
+  const headers: Record<string, string> = {
+    ...Object.fromEntries(formed.headers),
+    "user-agent": "mooring",
+  }
+  delete headers["content-length"]
+  amend?.(form, headers)
+  return { method: "POST", url: endpoint, headers, body: form.toString() }
+}
+
+/** For Arctic, which insists on one; it is only ever the judged answer that counts. */
+function asResponse(answer: ProviderAnswer): Response {
+  const bodiless = [204, 205, 304].includes(answer.status)
+  return new Response(bodiless ? null : answer.body, { status: answer.status })
+}
+
+function codeOf(complaint: Complaint | undefined): string | null {
+  if (!complaint?.code) return null
+  return complaint.subcode ? `${complaint.code}/${complaint.subcode}` : complaint.code
+}
+
+function traceIn(answer: ProviderAnswer): string | null {
+  return traceHeaders.map((name) => answer.headers[name]).find((value) => value !== undefined) ?? null
+}
+
+function secretsIn(body: unknown): readonly string[] {
+  return tokensIn(body, 0).slice(0, maxSecretsInAnswer)
+}
+
+function tokensIn(body: unknown, depth: number): readonly string[] {
+  if (depth > 4) return []
+  const here = ["access_token", "refresh_token", "id_token"].map((name) => field(body, name))
+  const nested = isObject(body) ? Object.values(body) : readItems(body)
+  return [
+    ...here.filter((value) => typeof value === "string"),
+    ...nested.flatMap((value) => tokensIn(value, depth + 1)),
+  ]
+}

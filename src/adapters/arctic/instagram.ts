@@ -1,0 +1,139 @@
+import type { ExchangeRequest, UpstreamIdentity } from "../../ports/providers.ts"
+import type { CallName, RefusalRule } from "./classify.ts"
+import type { Conversation } from "./conversation.ts"
+import { type Grant, readGrant, refreshedTokensOf, tokensOf } from "./grant.ts"
+import { graphComplaint, graphRules } from "./graph.ts"
+import { instagramClient } from "./instagram-client.ts"
+import { authorizeAt, type Endpoints, type ProviderAdapter } from "./provider-adapter.ts"
+import { field, isObject, readHttpsUrl, readId, readItems, readName, readScopes } from "./untrusted.ts"
+
+const documentedSeconds = 60 * 24 * 60 * 60
+const profileFields = "user_id,username,name,account_type,profile_picture_url"
+const professional = ["business", "creator", "media_creator"]
+
+/** Instagram's own texts are not all documented, so they are matched loosely. */
+const rules: readonly RefusalRule[] = [
+  { on: ["token"], text: "matching code was not found", reason: "code_invalid" },
+  { on: ["token"], text: "already used", reason: "code_invalid" },
+  { on: ["token"], text: "code has been used", reason: "code_invalid" },
+  { on: ["token"], text: "code has expired", reason: "code_invalid" },
+  { on: ["token"], text: "redirect_uri", reason: "redirect_uri_mismatch" },
+  { text: "client_secret", reason: "invalid_client" },
+  { text: "client secret", reason: "invalid_client" },
+  ...graphRules,
+]
+
+/**
+ * Professional accounts through Instagram Login. No PKCE, credentials in the body, scopes joined by commas; the
+ * first token lives an hour and is at once exchanged for one that Mooring can renew by itself.
+ */
+export const instagram: ProviderAdapter = {
+  refusals: { complaintIn: graphComplaint, rules },
+  endpoints: (options) => ({
+    authorize:
+      options.authorize_host === "api.instagram.com"
+        ? "https://api.instagram.com/oauth/authorize"
+        : "https://www.instagram.com/oauth/authorize",
+    token: "https://api.instagram.com/oauth/access_token",
+    longLivedToken: "https://graph.instagram.com/access_token",
+    refresh: "https://graph.instagram.com/refresh_access_token",
+    api: "https://graph.instagram.com/{version}",
+  }),
+  usesPkce: () => false,
+
+  authorizeUrl(request, endpoints) {
+    const client = instagramClient(request.clientId, "", request.redirectUri)
+    const formed = client.createAuthorizationURL(request.state, request.scopes)
+    return authorizeAt(endpoints.authorize, formed, {
+      ...(request.options.enable_fb_login === true ? {} : { enable_fb_login: "0" }),
+      ...(request.reconnect ? { force_reauth: "true" } : {}),
+    })
+  },
+
+  async connect(request, conversation, endpoints) {
+    const { grant, scopes } = await longLivedGrant(request, conversation, endpoints)
+    const identity = await readIdentity(conversation, "profile", endpoints, grant.accessToken)
+    return [{ ...identity, scopes, tokens: tokensOf(grant) }]
+  },
+
+  /** The token renews itself, by the one form that is documented, which has it in the address; no client takes part. */
+  async refresh({ accessToken }, conversation, endpoints) {
+    const query = new URLSearchParams({ grant_type: "ig_refresh_token", access_token: accessToken })
+    const answer = await conversation.ask("refresh", {
+      url: `${endpoints.refresh ?? endpoints.token}?${query}`,
+    })
+    const grant = readGrant(conversation, "refresh", unwrapped(answer), documentedSeconds)
+    return {
+      ...refreshedTokensOf(grant),
+      scopes: readScopes(field(unwrapped(answer), "permissions")) ?? null,
+    }
+  },
+
+  async revoke() {
+    return "unsupported"
+  },
+
+  identify: ({ accessToken }, conversation, endpoints) =>
+    readIdentity(conversation, "identify", endpoints, accessToken),
+}
+
+async function longLivedGrant(
+  request: ExchangeRequest,
+  conversation: Conversation,
+  endpoints: Endpoints,
+): Promise<{ readonly grant: Grant; readonly scopes: readonly string[] }> {
+  const { clientId, clientSecret } = request.credentials
+  const client = instagramClient(clientId, clientSecret, request.redirectUri)
+  // Instagram's redirect ends in `#_`, which a browser drops and a hand-copied code still has.
+  const code = request.code.replace(/#_$/, "")
+  const answer = unwrapped(
+    await conversation.submit("token", () => client.validateAuthorizationCode(code), endpoints.token),
+  )
+  const short = readGrant(conversation, "token", answer, documentedSeconds)
+  // Only GET is documented here, so this one URL carries the secret.
+  const query = new URLSearchParams({
+    grant_type: "ig_exchange_token",
+    client_secret: clientSecret,
+    access_token: short.accessToken,
+  })
+  const long = await conversation.ask("long_lived_token", {
+    url: `${endpoints.longLivedToken ?? endpoints.token}?${query}`,
+  })
+  return {
+    grant: readGrant(conversation, "long_lived_token", long, documentedSeconds),
+    scopes: readScopes(field(answer, "permissions")) ?? request.scopes,
+  }
+}
+
+async function readIdentity(
+  conversation: Conversation,
+  call: CallName,
+  endpoints: Endpoints,
+  accessToken: string,
+): Promise<UpstreamIdentity> {
+  const answer = await conversation.ask(call, {
+    url: `${endpoints.api}/me?fields=${profileFields}`,
+    bearer: accessToken,
+  })
+  const profile = unwrapped(answer)
+  const type = readName(field(profile, "account_type"))
+  if (type !== null && !professional.includes(type.toLowerCase())) {
+    throw conversation.failure(call, "account_not_eligible", `account_type is ${type}`)
+  }
+  // The professional account's id, which publishing needs; `id` beside it belongs to the app alone.
+  const id = readId(field(profile, "user_id"))
+  if (!id) throw conversation.failure(call, "invalid_response", "no usable user_id")
+  return {
+    platformAccountId: id,
+    handle: readName(field(profile, "username")),
+    displayName: readName(field(profile, "name")),
+    avatarUrl: readHttpsUrl(field(profile, "profile_picture_url")),
+    metadata: { ig_user_id: id, ...(type === null ? {} : { account_type: type }) },
+  }
+}
+
+/** Flat, as it comes in production, or the one element of `data`, as the documents print it. */
+function unwrapped(answer: object): object {
+  const [first] = readItems(field(answer, "data"))
+  return isObject(first) ? first : answer
+}

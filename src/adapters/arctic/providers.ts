@@ -1,0 +1,135 @@
+import type { OAuthAppOptions } from "../../domain/oauth-app.ts"
+import type { ProviderName } from "../../domain/provider.ts"
+import { refreshTimeLimitMs } from "../../domain/token-life.ts"
+import type { Clock } from "../../ports/crypto.ts"
+import { type AppCredentials, ProviderFailure, type Providers } from "../../ports/providers.ts"
+import type { Transport } from "../../ports/transport.ts"
+import { readCallbackError } from "./callback-error.ts"
+import type { CallName } from "./classify.ts"
+import {
+  type Conversation,
+  type ConversationSettings,
+  type ObservedCall,
+  openConversation,
+} from "./conversation.ts"
+import { facebook } from "./facebook.ts"
+import { instagram } from "./instagram.ts"
+import { linkedin } from "./linkedin.ts"
+import type { Endpoints, ProviderAdapter } from "./provider-adapter.ts"
+import { installScopedFetch } from "./scoped-fetch.ts"
+import { tiktok } from "./tiktok.ts"
+import { x } from "./x.ts"
+
+const adapters: Readonly<Record<ProviderName, ProviderAdapter>> = { instagram, facebook, x, linkedin, tiktok }
+
+const callLimits = { timeoutMs: 10_000, maxBytes: 64 * 1024 }
+const defaultGraphVersion = "v25.0"
+
+export interface ArcticProvidersDeps {
+  readonly transport: Transport
+  readonly now: Clock
+  /** In place of the built-in addresses; `{version}` stands for the Graph version. */
+  readonly endpoints?: EndpointOverrides
+  /** For apps that name none themselves. */
+  readonly graphVersion?: string
+  /** For X apps that name none themselves. */
+  readonly xHosts?: "x.com" | "twitter.com"
+  readonly limits?: CallLimits
+  /** Told of every call that was sent. */
+  readonly observe?: (call: ObservedCall) => void
+}
+
+/** For each call; 10 s and 64 KiB unless given, and 30 s for a refresh. */
+export interface CallLimits {
+  readonly timeoutMs: number
+  readonly maxBytes: number
+  readonly refreshTimeoutMs?: number
+}
+
+export type EndpointOverrides = { readonly [provider in ProviderName]?: Partial<Endpoints> }
+
+/** What every request to work for an account has, whatever it asks. */
+interface WorkRequest {
+  readonly provider: ProviderName
+  readonly credentials: AppCredentials | null
+  readonly options: OAuthAppOptions
+  readonly deadline: AbortSignal
+}
+
+/** The five providers over a transport. Installs the scoped `fetch` that keeps Arctic's calls inside it. */
+export function arcticProviders(deps: ArcticProvidersDeps): Providers {
+  installScopedFetch()
+  const { timeoutMs, maxBytes, refreshTimeoutMs }: CallLimits = deps.limits ?? callLimits
+  const settings: ConversationSettings = {
+    transport: deps.transport,
+    now: deps.now,
+    limits: { timeoutMs, maxBytes },
+    observe: deps.observe ?? (() => {}),
+  }
+  const patient: ConversationSettings = {
+    ...settings,
+    limits: { timeoutMs: refreshTimeoutMs ?? refreshTimeLimitMs, maxBytes },
+  }
+
+  function endpointsFor(provider: ProviderName, options: OAuthAppOptions): Endpoints {
+    const hosts = provider === "x" && deps.xHosts !== undefined ? { hosts: deps.xHosts } : {}
+    const named = { ...adapters[provider].endpoints({ ...hosts, ...options }), ...deps.endpoints?.[provider] }
+    const chosen = options.graph_version
+    const version = typeof chosen === "string" ? chosen : (deps.graphVersion ?? defaultGraphVersion)
+    const filled = Object.entries(named).map(([name, url]) => [name, url.replaceAll("{version}", version)])
+    return { ...named, ...Object.fromEntries(filled) }
+  }
+
+  /** Holds a conversation in which every failure is a `ProviderFailure` and none tells a secret. */
+  async function converse<Result>(
+    call: CallName,
+    request: WorkRequest,
+    tokens: readonly (string | null)[],
+    work: (adapter: ProviderAdapter, conversation: Conversation, endpoints: Endpoints) => Promise<Result>,
+  ): Promise<Result> {
+    const { provider, credentials, options, deadline } = request
+    const secrets = [credentials?.clientSecret ?? null, ...tokens].filter((secret) => secret !== null)
+    const adapter = adapters[provider]
+    const occasion = { provider, call, secrets, deadline }
+    const conversation = openConversation(call === "refresh" ? patient : settings, occasion, adapter.refusals)
+    try {
+      return await work(adapter, conversation, endpointsFor(provider, options))
+    } catch (error) {
+      throw error instanceof ProviderFailure ? error : conversation.fault(error)
+    }
+  }
+
+  return {
+    usesPkce: (provider, options) => adapters[provider].usesPkce(options),
+    issuer: (provider) => adapters[provider].issuer,
+    readCallbackError: (_provider, callback) => readCallbackError(callback),
+
+    authorizeUrl(request) {
+      const endpoints = endpointsFor(request.provider, request.options)
+      return adapters[request.provider].authorizeUrl(request, endpoints)
+    },
+
+    connect: (request) =>
+      converse("token", request, [request.code, request.codeVerifier], (adapter, ...held) =>
+        adapter.connect(request, ...held),
+      ),
+
+    refresh: (request) =>
+      converse("refresh", request, [request.accessToken, request.refreshToken], (adapter, ...held) =>
+        adapter.refresh(request, ...held),
+      ),
+
+    revoke: (request) =>
+      converse(
+        "revoke",
+        request,
+        [request.accessToken, request.refreshToken, request.personToken],
+        (adapter, ...held) => adapter.revoke(request, ...held),
+      ),
+
+    identify: (request) =>
+      converse("identify", request, [request.accessToken], (adapter, ...held) =>
+        adapter.identify(request, ...held),
+      ),
+  }
+}

@@ -1,0 +1,57 @@
+import { exactText } from "../../domain/account-search.ts"
+import type { ApiKey } from "../../domain/api-key.ts"
+import type { ApiKeys, Events } from "../../ports/storage.ts"
+import { earlierFirst, kept, type Memory, own, ownedBy } from "./tables.ts"
+
+const newestLast = earlierFirst((key: ApiKey) => key.createdAt)
+
+export function memoryKeys({ tables, read, write }: Memory): ApiKeys {
+  return {
+    add: (key, event) =>
+      write((changes) => {
+        changes.insert(tables.keys, key.id, kept(key))
+        changes.insert(tables.events, event.id, kept(event))
+      }),
+
+    findById: (id) => read(() => tables.keys.get(exactText(id))),
+
+    list: (tenant, environment) =>
+      read(() => {
+        exactText(tenant)
+        return [...tables.keys.values()]
+          .filter((key) => key.tenant === tenant && key.revokedAt === null)
+          .filter((key) => environment === undefined || key.environment === environment)
+          .sort((a, b) => newestLast(b, a))
+      }),
+
+    revoke: (owner, id, event) =>
+      write((changes) => {
+        const key = own(owner, tables.keys.get(exactText(id)))
+        if (!key || key.revokedAt !== null) return false
+        changes.put(tables.keys, id, kept({ ...key, revokedAt: event.at }))
+        changes.insert(tables.events, event.id, kept(event))
+        return true
+      }),
+
+    touch: (id, at) =>
+      write((changes) => {
+        const key = tables.keys.get(exactText(id))
+        if (!key || (key.lastUsedAt !== null && key.lastUsedAt >= at)) return
+        changes.put(tables.keys, id, kept({ ...key, lastUsedAt: at }))
+      }),
+  }
+}
+
+export function memoryEvents({ tables, read }: Memory): Events {
+  return {
+    list: (owner, { limit, afterId = "" }) =>
+      read(() => {
+        const isOwn = ownedBy(owner)
+        const last = exactText(afterId)
+        return [...tables.events.values()]
+          .filter((event) => isOwn(event) && event.id > last)
+          .sort((a, b) => (a.id < b.id ? -1 : 1))
+          .slice(0, limit)
+      }),
+  }
+}

@@ -1,0 +1,55 @@
+import type { Sql } from "postgres"
+import { exactText } from "../../domain/account-search.ts"
+import type { ApiKeys, Events } from "../../ports/storage.ts"
+import { insertInto, list, ours, record } from "./connection.ts"
+import { eventTable, keyTable, type Row } from "./tables.ts"
+
+const { columns, fromRow } = keyTable
+
+export function postgresKeys(sql: Sql): ApiKeys {
+  return {
+    async add(key, event) {
+      await sql`with recorded as (${record(sql, event)}) ${insertInto(sql, keyTable, key)}`
+    },
+
+    async findById(id) {
+      const [row] = await sql<Row[]>`select ${list(sql, columns)} from api_keys where id = ${exactText(id)}`
+      return row && fromRow(row)
+    },
+
+    async list(tenant, environment) {
+      const rows = await sql<Row[]>`
+        select ${list(sql, columns)} from api_keys where tenant = ${exactText(tenant)} and revoked_at is null
+          ${environment === undefined ? sql`` : sql`and environment = ${environment}`}
+        order by created_at desc, id desc`
+      return rows.map(fromRow)
+    },
+
+    async revoke(owner, id, event) {
+      const revoked = await sql`
+        with revoked as (
+          update api_keys set revoked_at = ${event.at}
+          where ${ours(sql, owner)} and id = ${exactText(id)} and revoked_at is null returning id
+        ), recorded as (${record(sql, event)} where exists (select from revoked))
+        select from revoked`
+      return revoked.length > 0
+    },
+
+    async touch(id, at) {
+      await sql`
+        update api_keys set last_used_at = ${at}
+        where id = ${exactText(id)} and (last_used_at is null or last_used_at < ${at})`
+    },
+  }
+}
+
+export function postgresEvents(sql: Sql): Events {
+  return {
+    async list(owner, { limit, afterId = "" }) {
+      const rows = await sql<Row[]>`
+        select ${list(sql, eventTable.columns)} from events
+        where ${ours(sql, owner)} and id > ${exactText(afterId)} order by id limit ${limit}`
+      return rows.map(eventTable.fromRow)
+    },
+  }
+}

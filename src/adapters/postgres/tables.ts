@@ -1,0 +1,198 @@
+import type { JSONValue } from "postgres"
+import type { Account, RefreshState, RenewalPlan, SealedCredentials } from "../../domain/account.ts"
+import { exactText, storable, storableText } from "../../domain/account-search.ts"
+import type { ApiKey } from "../../domain/api-key.ts"
+import type { ConnectFlow } from "../../domain/connect-flow.ts"
+import type { DomainEvent } from "../../domain/event.ts"
+import type { OAuthApp } from "../../domain/oauth-app.ts"
+
+/** A row as the server answers it. */
+export type Row = Readonly<Record<string, unknown>>
+
+/** A row on its way in: one JSON parameter, which the server takes apart by the table's own types. */
+export type JsonRow = Readonly<Record<string, JSONValue>>
+
+/** `id` identifies and is kept exactly; `text` is free; a `date` is parsed; the rest is JSON in both directions. */
+type Kind = "id" | "text" | "date" | "json"
+
+/** A kind, and the column's name where it is not the field's. */
+type Column<Kinds extends Kind = Kind> = Kinds | { readonly kind: Kinds; readonly column: string }
+
+/** The kinds that fit a field's type, so that a field without a column, or with a wrong one, does not compile. */
+type KindOf<Value> = [Value] extends [Date | null]
+  ? "date"
+  : [Value] extends [string | null]
+    ? "id" | "text"
+    : "json"
+
+type Columns<Fields> = { readonly [Field in keyof Fields]-?: Column<KindOf<Fields[Field]>> }
+
+/** How one kind of record is written to and read from columns, mostly of the same names in snake case. */
+export interface Table<Fields> {
+  readonly name: string
+  readonly columns: readonly string[]
+  toRow<Some extends Partial<Fields>>(record: Some): JsonRow
+  fromRow(row: Row): Fields
+}
+
+function table<Fields extends object>(name: string, given: Columns<Fields>): Table<Fields> {
+  const all = Object.entries<Column>(given).map(([field, column]) =>
+    typeof column === "string"
+      ? { field, column: snakeCase(field), kind: column }
+      : { field, column: column.column, kind: column.kind },
+  )
+  return {
+    name,
+    columns: all.map(({ column }) => column),
+    toRow(record) {
+      const given: Readonly<Record<string, unknown>> = { ...record }
+      const present = all.filter(({ field }) => Object.hasOwn(given, field))
+      return Object.fromEntries(present.map(({ field, column, kind }) => [column, write(kind, given[field])]))
+    },
+    fromRow(row) {
+      return Object.fromEntries(
+        all.map(({ field, column, kind }) => [field, read(kind, row[column])]),
+      ) as Fields
+    },
+  }
+}
+
+function snakeCase(field: string): string {
+  return field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+}
+
+/** {@link Columns} has checked that the kind fits the value's type. */
+function write(kind: Kind, value: unknown): JSONValue {
+  if (value === null || value === undefined) return null
+  switch (kind) {
+    case "id":
+      return exactText(value as string)
+    case "text":
+      return storableText(value as string)
+    case "date":
+      return (value as Date).toISOString()
+    case "json":
+      return storable(value as JSONValue)
+  }
+}
+
+/** A date comes parsed in a column of its own, and as text where the whole row came as JSON. */
+function read(kind: Kind, value: unknown): unknown {
+  return kind === "date" && value !== null ? new Date(value as Date | string) : value
+}
+
+export const appTable = table<OAuthApp>("oauth_apps", {
+  id: "id",
+  tenant: "id",
+  environment: "text",
+  provider: "text",
+  name: "text",
+  clientId: "text",
+  clientSecret: "text",
+  scopes: "json",
+  allowedReturnUrls: "json",
+  isDefault: "json",
+  options: "json",
+  createdAt: "date",
+  updatedAt: "date",
+})
+
+export const flowTable = table<ConnectFlow>("flows", {
+  id: "id",
+  tenant: "id",
+  environment: "text",
+  provider: "text",
+  oauthAppId: "text",
+  redirectUri: "text",
+  scopes: "json",
+  options: "json",
+  returnUrl: "text",
+  reference: "text",
+  reconnectAccountId: "text",
+  codeVerifier: "text",
+  select: { kind: "json", column: "select_accounts" }, // a reserved word of SQL
+  startedBy: "text",
+  status: "text",
+  failure: "json",
+  accountIds: "json",
+  createdAt: "date",
+  expiresAt: "date",
+  takenAt: "date",
+  completedAt: "date",
+})
+
+export const accountTable = table<Account>("accounts", {
+  id: "id",
+  tenant: "id",
+  environment: "text",
+  provider: "text",
+  platformAccountId: "id",
+  handle: "text",
+  displayName: "text",
+  avatarUrl: "text",
+  health: "text",
+  healthDetail: "text",
+  connectionType: "text",
+  oauthAppId: "text",
+  scopes: "json",
+  missingScopes: "json",
+  reference: "text",
+  metadata: "json",
+  tokenExpiresAt: "date",
+  connectedAt: "date",
+  updatedAt: "date",
+})
+
+export const credentialTable = table<SealedCredentials>("accounts", {
+  accessToken: "text",
+  refreshToken: "text",
+  personToken: "text",
+  tokenType: "text",
+  obtainedAt: "date",
+  refreshTokenExpiresAt: "date",
+  personTokenExpiresAt: "date",
+})
+
+export const refreshTable = table<RefreshState>("accounts", {
+  fence: "json",
+  leaseUntil: "date",
+  sentAt: "date",
+  failures: "json",
+  retryAt: "date",
+  lastFailure: "text",
+})
+
+export const planTable = table<RenewalPlan>("accounts", {
+  keepAliveAt: "date",
+  personNeededAt: "date",
+})
+
+export const keyTable = table<ApiKey>("api_keys", {
+  id: "id",
+  tenant: "id",
+  environment: "text",
+  name: "text",
+  scopes: "json",
+  digest: "text",
+  createdAt: "date",
+  expiresAt: "date",
+  lastUsedAt: "date",
+  revokedAt: "date",
+})
+
+export const eventTable = table<DomainEvent>("events", {
+  id: "id",
+  tenant: "id",
+  environment: "text",
+  type: "text",
+  at: "date",
+  actor: "text",
+  provider: "text",
+  accountId: "text",
+  flowId: "text",
+  oauthAppId: "text",
+  apiKeyId: "text",
+  reference: "text",
+  reason: "text",
+  detail: "text",
+})

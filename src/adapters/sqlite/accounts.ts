@@ -1,0 +1,131 @@
+import type { Account } from "../../domain/account.ts"
+import { exactText, searchFold, searchText } from "../../domain/account-search.ts"
+import type { EventType } from "../../domain/event.ts"
+import type { AccountFilter, AccountPosition, Accounts, ConnectedAccount } from "../../ports/storage.ts"
+import { eventRecorder } from "./events.ts"
+import { ours, oursWithId, type Sqlite } from "./sqlite.ts"
+import { accountTable, credentialTable, planTable, type Row } from "./tables.ts"
+
+const { columns, toRow, fromRow } = accountTable
+
+export function sqliteAccounts({ db }: Sqlite): Accounts {
+  const sql = {
+    find: db.query<Row, [Row]>(
+      `select ${columns} from accounts where tenant = $tenant and environment = $environment and id = $id`,
+    ),
+  }
+  return {
+    async find(owner, id) {
+      const row = sql.find.get(oursWithId(owner, id))
+      return row ? fromRow(row) : undefined
+    },
+
+    async list(owner, filter, { limit, after }) {
+      const parameters = { ...ours(owner), ...filterParameters(filter), ...positionParameters(after) }
+      const matching = `from accounts where ${conditions(filter)}`
+      const page = `select ${columns} ${matching} ${after ? behindPosition : ""}
+        order by connected_at desc, id desc limit $limit`
+      // One read transaction, lest another process write between the two.
+      return db.transaction(() => {
+        const count = db.query<{ total: number }, [Row]>(`select count(*) as total ${matching}`)
+        const total = count.get(parameters)?.total ?? 0
+        const rows = db.query<Row, [Row]>(page).all({ ...parameters, limit: limit + 1 })
+        return { items: rows.slice(0, limit).map(fromRow), total, more: rows.length > limit }
+      })()
+    },
+  }
+}
+
+const behindPosition = "and (connected_at, id) < ($after_connected_at, $after_id)"
+
+function conditions(filter: AccountFilter): string {
+  const all = ["tenant = $tenant", "environment = $environment"]
+  if (filter.provider !== undefined) all.push("provider = $provider")
+  if (filter.health !== undefined) all.push("health = $health")
+  if (filter.reference !== undefined) all.push("reference = $reference")
+  if (filter.query !== undefined) all.push("instr(search, $query) > 0")
+  return all.join(" and ")
+}
+
+function filterParameters({ query, ...exact }: AccountFilter): Row {
+  return { ...toRow(exact), query: query === undefined ? null : searchFold(query) }
+}
+
+function positionParameters(after: AccountPosition | undefined): Row {
+  return after ? { after_connected_at: after.connectedAt.getTime(), after_id: exactText(after.id) } : {}
+}
+
+/**
+ * Keeps one account and its event, within the write that it is part of. One that exists under its natural key
+ * is updated in place, and its event is of the type `again`. `connections` tells which: a new row has one.
+ */
+export function accountKeeper({
+  db,
+}: Pick<Sqlite, "db">): (
+  given: ConnectedAccount,
+  again: EventType,
+) => { readonly account: Account; readonly created: boolean } {
+  const record = eventRecorder({ db })
+  // Where a token of before stays in use the plan does too: the given one was made without it.
+  const keepsToken = `((excluded.refresh_token is null and refresh_token is not null) or
+    (excluded.person_token is null and person_token is not null))`
+  const upsert = db.query<Row, [Row]>(
+    `insert into accounts (${columns}, ${credentialTable.columns}, ${planTable.columns}, search)
+     values (${accountTable.parameters}, ${credentialTable.parameters}, ${planTable.parameters}, $search)
+     on conflict (tenant, environment, provider, platform_account_id) do update set
+       handle = excluded.handle,
+       display_name = excluded.display_name,
+       avatar_url = excluded.avatar_url,
+       health = excluded.health,
+       health_detail = excluded.health_detail,
+       connection_type = excluded.connection_type,
+       oauth_app_id = excluded.oauth_app_id,
+       scopes = excluded.scopes,
+       missing_scopes = excluded.missing_scopes,
+       reference = coalesce(excluded.reference, reference),
+       metadata = excluded.metadata,
+       token_expires_at = excluded.token_expires_at,
+       updated_at = excluded.updated_at,
+       access_token = excluded.access_token,
+       refresh_token = coalesce(excluded.refresh_token, refresh_token),
+       refresh_token_expires_at =
+         iif(excluded.refresh_token is null, refresh_token_expires_at, excluded.refresh_token_expires_at),
+       person_token = coalesce(excluded.person_token, person_token),
+       person_token_expires_at =
+         iif(excluded.person_token is null, person_token_expires_at, excluded.person_token_expires_at),
+       token_type = excluded.token_type,
+       obtained_at = excluded.obtained_at,
+       keep_alive_at = iif(${keepsToken}, keep_alive_at, excluded.keep_alive_at),
+       person_needed_at = iif(${keepsToken}, person_needed_at, excluded.person_needed_at),
+       fence = fence + 1,
+       ${untouched},
+       search = excluded.search,
+       connections = connections + 1
+     returning ${columns}, connections`,
+  )
+  const findApp = db.query<Row, [Row]>(
+    "select id from oauth_apps where tenant = $tenant and environment = $environment and id = $oauth_app_id",
+  )
+
+  return ({ account, credentials, plan, event }, again) => {
+    const given = toRow(account)
+    const app = findApp.get(given) // gone where it was deleted in mid-flow: the account outlives it
+    const search = searchText(account)
+    const row = upsert.get({
+      ...given,
+      ...credentialTable.toRow(credentials),
+      ...planTable.toRow(plan),
+      search,
+      oauth_app_id: app?.id ?? null,
+    })
+    if (!row) throw new Error("An upsert returned no row.")
+    const created = row.connections === 1
+    const kept = fromRow(row)
+    record({ ...event, type: created ? "account.connected" : again, accountId: kept.id })
+    return { account: kept, created }
+  }
+}
+
+/** Sets an account so that nobody refreshes it and nothing has failed. */
+export const untouched =
+  "lease_until = null, sent_at = null, failures = 0, retry_at = null, last_failure = null"

@@ -1,0 +1,96 @@
+import type { OAuthApp } from "../../domain/oauth-app.ts"
+import type { OAuthApps } from "../../ports/storage.ts"
+import { eventRecorder } from "./events.ts"
+import { ours, oursWithId, type Sqlite } from "./sqlite.ts"
+import { appTable, type Row } from "./tables.ts"
+
+const { columns, parameters, toRow, fromRow } = appTable
+const owned = "tenant = $tenant and environment = $environment"
+
+export function sqliteApps({ db, write }: Sqlite): OAuthApps {
+  const record = eventRecorder({ db })
+  const sql = {
+    insert: db.query<never, [Row]>(`insert into oauth_apps (${columns}) values (${parameters})`),
+    find: db.query<Row, [Row]>(`select ${columns} from oauth_apps where ${owned} and id = $id`),
+    findDefault: db.query<Row, [Row]>(
+      `select ${columns} from oauth_apps where ${owned} and provider = $provider and is_default = 1`,
+    ),
+    list: db.query<Row, [Row]>(
+      `select ${columns} from oauth_apps
+       where ${owned} and ($provider is null or provider = $provider) order by created_at, id`,
+    ),
+    change: db.query<never, [Row]>(
+      `update oauth_apps set name = $name, client_secret = $client_secret, scopes = $scopes, options = $options,
+         allowed_return_urls = $allowed_return_urls, is_default = $is_default, updated_at = $updated_at
+       where id = $id`,
+    ),
+    stepDown: db.query<never, [Row]>(
+      `update oauth_apps set is_default = 0 where ${owned} and provider = $provider and is_default = 1`,
+    ),
+    promoteOldest: db.query<never, [Row]>(
+      `update oauth_apps set is_default = 1 where id =
+         (select id from oauth_apps where ${owned} and provider = $provider order by created_at, id limit 1)`,
+    ),
+    countAccounts: db.query<{ accounts: number }, [Row]>(
+      "select count(*) as accounts from accounts where oauth_app_id = $id",
+    ),
+    remove: db.query<never, [Row]>("delete from oauth_apps where id = $id"),
+  }
+
+  function find(key: Row): OAuthApp | undefined {
+    const row = sql.find.get(key)
+    return row ? fromRow(row) : undefined
+  }
+
+  return {
+    add: (app, event) =>
+      write(() => {
+        const isFirst = sql.findDefault.get(ofProvider(app)) === null
+        if (app.isDefault) sql.stepDown.run(ofProvider(app))
+        const row = toRow({ ...app, isDefault: app.isDefault || isFirst })
+        sql.insert.run(row)
+        record(event)
+        return fromRow(row)
+      }),
+
+    async find(owner, id) {
+      return find(oursWithId(owner, id))
+    },
+
+    async findDefault(owner, provider) {
+      const row = sql.findDefault.get({ ...ours(owner), provider })
+      return row ? fromRow(row) : undefined
+    },
+
+    async list(owner, provider) {
+      return sql.list.all({ ...ours(owner), provider: provider ?? null }).map(fromRow)
+    },
+
+    change: (owner, id, change, event) =>
+      write(() => {
+        const app = find(oursWithId(owner, id))
+        if (!app) return undefined
+        if (change.isDefault) sql.stepDown.run(ofProvider(app))
+        const row = toRow({ ...app, ...change })
+        sql.change.run(row)
+        record(event)
+        return fromRow(row)
+      }),
+
+    remove: (owner, id, event) =>
+      write(() => {
+        const app = find(oursWithId(owner, id))
+        if (!app) return { kind: "absent" }
+        const { accounts } = sql.countAccounts.get({ id }) ?? { accounts: 0 }
+        if (accounts > 0) return { kind: "in_use", accounts }
+        sql.remove.run({ id })
+        if (app.isDefault) sql.promoteOldest.run(ofProvider(app))
+        record(event)
+        return { kind: "removed" }
+      }),
+  }
+}
+
+function ofProvider(app: OAuthApp): Row {
+  return { ...ours(app), provider: app.provider }
+}

@@ -1,0 +1,55 @@
+import { exactText } from "../../domain/account-search.ts"
+import type { ApiKeys } from "../../ports/storage.ts"
+import { eventRecorder } from "./events.ts"
+import { oursWithId, type Sqlite } from "./sqlite.ts"
+import { keyTable, type Row } from "./tables.ts"
+
+const { columns, parameters, toRow, fromRow } = keyTable
+
+export function sqliteKeys({ db, write }: Sqlite): ApiKeys {
+  const record = eventRecorder({ db })
+  const sql = {
+    insert: db.query<never, [Row]>(`insert into api_keys (${columns}) values (${parameters})`),
+    findById: db.query<Row, [Row]>(`select ${columns} from api_keys where id = $id`),
+    list: db.query<Row, [Row]>(
+      `select ${columns} from api_keys where tenant = $tenant and revoked_at is null
+         and ($environment is null or environment = $environment) order by created_at desc, id desc`,
+    ),
+    revoke: db.query<never, [Row]>(
+      `update api_keys set revoked_at = $at
+       where tenant = $tenant and environment = $environment and id = $id and revoked_at is null`,
+    ),
+    touch: db.query<never, [Row]>(
+      "update api_keys set last_used_at = $at where id = $id and (last_used_at is null or last_used_at < $at)",
+    ),
+  }
+  return {
+    add: (key, event) =>
+      write(() => {
+        sql.insert.run(toRow(key))
+        record(event)
+      }),
+
+    async findById(id) {
+      const row = sql.findById.get({ id: exactText(id) })
+      return row ? fromRow(row) : undefined
+    },
+
+    async list(tenant, environment) {
+      return sql.list.all({ tenant: exactText(tenant), environment: environment ?? null }).map(fromRow)
+    },
+
+    revoke: (owner, id, event) =>
+      write(() => {
+        const { changes } = sql.revoke.run({ ...oursWithId(owner, id), at: event.at.getTime() })
+        if (changes === 0) return false
+        record(event)
+        return true
+      }),
+
+    touch: (id, at) =>
+      write(() => {
+        sql.touch.run({ id: exactText(id), at: at.getTime() })
+      }),
+  }
+}

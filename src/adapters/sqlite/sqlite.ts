@@ -1,0 +1,21 @@
+import type { Database } from "bun:sqlite"
+import { exactText } from "../../domain/account-search.ts"
+import type { Owner } from "../../domain/owner.ts"
+import type { GroupCommit } from "./group-commit.ts"
+import type { Row } from "./tables.ts"
+
+/** An open database. Reads run at once on `db`; whatever changes something is a `write`. */
+export interface Sqlite {
+  readonly db: Database
+  readonly write: GroupCommit["write"]
+}
+
+/** The parameters that every look-up has. */
+export function ours(owner: Owner): Row {
+  return { tenant: exactText(owner.tenant), environment: owner.environment }
+}
+
+/** The parameters of a look-up of one row. */
+export function oursWithId(owner: Owner, id: string): Row {
+  return { ...ours(owner), id: exactText(id) }
+}

@@ -1,0 +1,270 @@
+import type { Database } from "bun:sqlite"
+import { exactText, storableText } from "../../domain/account-search.ts"
+import type { DomainEvent } from "../../domain/event.ts"
+import type {
+  AccountTokens,
+  HeldAccount,
+  Lease,
+  RefreshClaim,
+  RenewedTokens,
+  SettledRefresh,
+} from "../../ports/storage.ts"
+import { accountKeeper, untouched } from "./accounts.ts"
+import { eventRecorder } from "./events.ts"
+import { ours, oursWithId, type Sqlite } from "./sqlite.ts"
+import { accountTable, appTable, credentialTable, planTable, type Row, refreshTable } from "./tables.ts"
+
+export function sqliteTokens({ db, write }: Sqlite): AccountTokens {
+  const recordEvent = eventRecorder({ db })
+  const keepAccount = accountKeeper({ db })
+  const sql = statements(db)
+
+  function record(event: DomainEvent | null): void {
+    if (event) recordEvent(event)
+  }
+
+  /** Sets a lease on an account that is known to be free. */
+  function lease(id: string, { now, until }: Lease, risky: boolean): HeldAccount {
+    sql.lease.run({ id, until: until.getTime(), sent_at: risky ? now.getTime() : null })
+    const row = sql.findById.get({ id })
+    if (!row) throw new Error("An account that was leased is not there.")
+    return toHeld(row)
+  }
+
+  return {
+    async read(owner, id) {
+      const row = sql.find.get(oursWithId(owner, id))
+      return row ? toHeld(row) : undefined
+    },
+
+    claim: (claim, asked) =>
+      write(() => {
+        const isFree = sql.findFree.get({ ...claimRow(claim), now: asked.now.getTime() }) !== null
+        return isFree ? lease(claim.accountId, asked, asked.risky) : undefined
+      }),
+
+    prolong: (claim, until) =>
+      write(() => sql.prolong.run({ ...claimRow(claim), until: until.getTime() }).changes === 1),
+
+    renew: (claim, renewed, event) =>
+      write(() => {
+        const row = sql.renew.get({ ...claimRow(claim), ...renewedRow(renewed) })
+        if (!row) return undefined
+        record(event)
+        return accountTable.fromRow(row)
+      }),
+
+    settle: (claim, settled, event) =>
+      write(() => {
+        if (sql.settle.run({ ...claimRow(claim), ...settledRow(settled) }).changes === 0) return false
+        record(event)
+        return true
+      }),
+
+    claimDue: ({ provider, limit, perApp, exceptApps }, asked) =>
+      write(() => {
+        const except = JSON.stringify(exceptApps)
+        const due = { provider, limit, per_app: perApp, except_apps: except, now: asked.now.getTime() }
+        return sql.findDue
+          .all(due)
+          .map(({ id, renewable }) => lease(id, asked, asked.risky && renewable === 1))
+      }),
+
+    async findChangedByClock(now, soon, limit) {
+      return sql.findChangedByClock.all({ now: now.getTime(), soon: soon.getTime(), limit }).map(toHeld)
+    },
+
+    changeHealth: (seen, health, detail, event, now) =>
+      write(() => {
+        const changed = accountTable.toRow({ health, healthDetail: detail, updatedAt: now })
+        const was = { ...claimRow(seen), seen_health: seen.health }
+        if (sql.changeHealth.run({ ...was, ...changed }).changes === 0) return false
+        record(event)
+        return true
+      }),
+
+    noteLostGrants: ({ kept, ...grant }, detail, event, newEventId) =>
+      write(() => {
+        const told = accountTable.toRow({ healthDetail: detail, updatedAt: event.at })
+        const lost = sql.noteLost.all({ ...personRow(grant), ...told, kept: JSON.stringify(kept) })
+        for (const { id, reference } of lost) record({ ...event, id: newEventId(), accountId: id, reference })
+        return lost.map(({ id }) => id)
+      }),
+
+    register: (account) => write(() => keepAccount(account, "account.updated")),
+
+    remove: (owner, id, event) =>
+      write(() => {
+        if (sql.remove.run(oursWithId(owner, id)).changes === 0) return false
+        record(event)
+        return true
+      }),
+
+    async countOfPerson(grant) {
+      return sql.countOfPerson.get(personRow(grant))?.accounts ?? 0
+    },
+  }
+}
+
+const owned = "tenant = $tenant and environment = $environment"
+/** A claim that has ended, or that was overtaken, has no row. */
+const holders = "id = $account_id and fence = $fence and lease_until is not null"
+const isFree = "(lease_until is null or lease_until <= $now)"
+const ofPerson = `${owned} and provider = $provider and oauth_app_id is $oauth_app_id and person_id = $person_id`
+
+const held = {
+  account: accountTable.joined("accounts"),
+  credentials: credentialTable.joined("accounts"),
+  refresh: refreshTable.joined("accounts"),
+  plan: planTable.joined("accounts"),
+  app: appTable.joined("apps", "app_"),
+}
+const heldColumns = Object.values(held).map(({ columns }) => columns)
+const selectHeld = `select ${heldColumns.join(", ")}
+  from accounts left join oauth_apps apps on apps.id = accounts.oauth_app_id
+    and apps.tenant = accounts.tenant and apps.environment = accounts.environment`
+
+function statements(db: Database) {
+  return {
+    find: db.query<Row, [Row]>(
+      `${selectHeld}
+       where accounts.tenant = $tenant and accounts.environment = $environment and accounts.id = $id`,
+    ),
+    findById: db.query<Row, [Row]>(`${selectHeld} where accounts.id = $id`),
+    findFree: db.query<Row, [Row]>(
+      `select id from accounts where id = $account_id and fence = $fence and ${isFree}`,
+    ),
+    lease: db.query<never, [Row]>(
+      `update accounts set fence = fence + 1, lease_until = $until, sent_at = coalesce($sent_at, sent_at)
+       where id = $id`,
+    ),
+    prolong: db.query<never, [Row]>(`update accounts set lease_until = $until where ${holders}`),
+    renew: db.query<Row, [Row]>(
+      `update accounts set
+         token_expires_at = $token_expires_at,
+         scopes = coalesce($scopes, scopes),
+         missing_scopes = coalesce($missing_scopes, missing_scopes),
+         health = $health,
+         health_detail = $health_detail,
+         updated_at = $updated_at,
+         access_token = $access_token,
+         refresh_token = coalesce($refresh_token, refresh_token),
+         refresh_token_expires_at = ${endOf("refresh_token")},
+         person_token = coalesce($person_token, person_token),
+         person_token_expires_at = ${endOf("person_token")},
+         token_type = $token_type,
+         obtained_at = $obtained_at,
+         keep_alive_at = $keep_alive_at,
+         person_needed_at = $person_needed_at,
+         ${untouched}
+       where ${holders} returning ${accountTable.columns}`,
+    ),
+    settle: db.query<never, [Row]>(
+      `update accounts set
+         health = $health,
+         health_detail = $health_detail,
+         updated_at = $updated_at,
+         lease_until = null,
+         sent_at = iif($unknown, sent_at, null),
+         failures = $failures,
+         retry_at = $retry_at,
+         last_failure = $last_failure
+       where ${holders}`,
+    ),
+    // Each side of the "or" has a partial index. The least of two is null in SQLite where one of them is.
+    findDue: db.query<{ readonly id: string; readonly renewable: number }, [Row]>(
+      `select id, refresh_token is not null as renewable from (
+         select id, refresh_token, oauth_app_id, due_since,
+           row_number() over (partition by oauth_app_id order by due_since, id) as place_in_app
+         from (
+           select id, refresh_token, oauth_app_id,
+             min(coalesce(sent_at, keep_alive_at), coalesce(keep_alive_at, sent_at)) as due_since
+           from accounts
+           where ((provider = $provider and keep_alive_at <= $now)
+               or (provider = $provider and sent_at is not null))
+             and health <> 'reauthorization_required' and ${isFree}
+             and (retry_at is null or retry_at <= $now)
+             and (oauth_app_id is null
+               or oauth_app_id not in (select value from json_each($except_apps)))))
+       where oauth_app_id is null or place_in_app <= $per_app
+       order by due_since, id limit $limit`,
+    ),
+    // Again a query for each index.
+    findChangedByClock: db.query<Row, [Row]>(
+      `${selectHeld} where accounts.id in (
+         select id from accounts where health = 'active' and person_needed_at <= $soon
+         union all
+         select id from accounts where health in ('active', 'expiring', 'refresh_unknown')
+           and person_needed_at <= $now and provider <> 'facebook'
+         union all
+         select id from accounts where sent_at is not null
+           and health in ('active', 'expiring') and lease_until <= $now)
+       order by accounts.id limit $limit`,
+    ),
+    changeHealth: db.query<never, [Row]>(
+      `update accounts set health = $health, health_detail = $health_detail, updated_at = $updated_at
+       where id = $account_id and fence = $fence and health = $seen_health`,
+    ),
+    noteLost: db.query<{ readonly id: string; readonly reference: string | null }, [Row]>(
+      `update accounts set health_detail = $health_detail, updated_at = $updated_at
+       where ${ofPerson} and health_detail is not $health_detail
+         and platform_account_id not in (select value from json_each($kept))
+       returning id, reference`,
+    ),
+    remove: db.query<never, [Row]>(`delete from accounts where ${owned} and id = $id`),
+    countOfPerson: db.query<{ accounts: number }, [Row]>(
+      `select count(*) as accounts from accounts where ${ofPerson}`,
+    ),
+  }
+}
+
+/** Unlike a new grant, a renewal may tell anew when a token ends that it leaves in place. */
+function endOf(token: "refresh_token" | "person_token"): string {
+  const [given, held] = [`$${token}_expires_at`, `${token}_expires_at`]
+  return `iif($${token} is null, coalesce(${given}, ${held}), ${given})`
+}
+
+function toHeld(row: Row): HeldAccount {
+  return {
+    account: held.account.fromRow(row),
+    credentials: held.credentials.fromRow(row),
+    refresh: held.refresh.fromRow(row),
+    plan: held.plan.fromRow(row),
+    app: row.app_id === null ? null : held.app.fromRow(row),
+  }
+}
+
+function claimRow({ accountId, fence }: RefreshClaim): Row {
+  return { account_id: exactText(accountId), fence }
+}
+
+function renewedRow({ credentials, plan, scopes, missingScopes, at, ...given }: RenewedTokens): Row {
+  const { tokenExpiresAt, health, healthDetail } = given
+  return {
+    ...credentialTable.toRow(credentials),
+    ...planTable.toRow(plan),
+    ...accountTable.toRow({ tokenExpiresAt, health, healthDetail, updatedAt: at }),
+    scopes: null,
+    missing_scopes: null,
+    ...accountTable.toRow({ ...(scopes && { scopes }), ...(missingScopes && { missingScopes }) }),
+  }
+}
+
+function settledRow({ health, healthDetail, reason, failures, retryAt, unknown, at }: SettledRefresh): Row {
+  return {
+    ...accountTable.toRow({ health, healthDetail, updatedAt: at }),
+    ...refreshTable.toRow({ failures, retryAt, lastFailure: reason }),
+    unknown: unknown ? 1 : 0,
+  }
+}
+
+type Grant = Parameters<AccountTokens["countOfPerson"]>[0]
+
+function personRow({ owner, provider, oauthAppId, personId }: Grant): Row {
+  return {
+    ...ours(owner),
+    provider,
+    oauth_app_id: oauthAppId,
+    person_id: storableText(personId),
+  }
+}

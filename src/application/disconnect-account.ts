@@ -1,0 +1,104 @@
+import type { Account } from "../domain/account.ts"
+import type { Principal } from "../domain/api-key.ts"
+import { notFound } from "../domain/errors.ts"
+import { isId } from "../domain/id.ts"
+import { providerTitle } from "../domain/provider.ts"
+import { isUsable, refreshLeaseMs } from "../domain/token-life.ts"
+import { ProviderFailure, type RevokeRequest } from "../ports/providers.ts"
+import type { HeldAccount } from "../ports/storage.ts"
+import {
+  accountEvent,
+  isRisky,
+  openAppCredentials,
+  openToken,
+  type RefreshDeps,
+  refreshUnderClaim,
+  tokenTimes,
+} from "./refresh-tokens.ts"
+import { providersOf } from "./start-connect.ts"
+
+/**
+ * Ends an account: revokes at the provider where that exists, then forgets its tokens whatever the provider
+ * said, and records what that was. Rejects with `not_found`.
+ */
+export type DisconnectAccount = (principal: Principal, id: string) => Promise<void>
+
+const revokeLimitMs = 10_000
+const waitForRefreshMs = 10_000
+const pollMs = 150
+
+export function disconnectAccount(deps: RefreshDeps): DisconnectAccount {
+  return async (principal, id) => {
+    const held = await takeOver(deps, principal, id)
+    const said = await revoke(deps, held)
+    const event = accountEvent(deps, held.account, "account.disconnected", said, null, principal.actor)
+    if (!(await deps.tokens.remove(principal, id, event))) throw notFound("account")
+  }
+}
+
+/** Takes the account from whoever refreshes it, waiting a little for a rotation under way, so that the newest tokens are revoked. */
+async function takeOver(deps: RefreshDeps, principal: Principal, id: string): Promise<HeldAccount> {
+  const until = deps.now().getTime() + waitForRefreshMs
+  for (;;) {
+    const held = isId("acc", id) ? await deps.tokens.read(principal, id) : undefined
+    if (!held) throw notFound("account")
+    const now = deps.now()
+    const claim = { accountId: held.account.id, fence: held.refresh.fence }
+    const taken = await deps.tokens.claim(claim, {
+      now,
+      until: new Date(now.getTime() + refreshLeaseMs),
+      risky: false,
+    })
+    if (taken) return taken
+    if (now.getTime() >= until) return held
+    await deps.wait(pollMs)
+  }
+}
+
+/** What the provider did, in one sentence for the event. */
+async function revoke(deps: RefreshDeps, held: HeldAccount): Promise<string> {
+  const title = providerTitle[held.account.provider]
+  try {
+    const request = await revokeRequest(deps, await revocable(deps, held))
+    if (request === undefined)
+      return `Other Pages of the same person stay connected, so the grant at ${title} was left as it is.`
+    const done = await providersOf(deps.providers, held.account.environment).revoke(request)
+    return done === "revoked"
+      ? `${title} revoked the access.`
+      : `${title} has no way to revoke it from here; the person can remove the app in ${title}'s settings.`
+  } catch (error) {
+    if (!(error instanceof ProviderFailure)) deps.onFault(error, held.account.id)
+    const why = error instanceof ProviderFailure ? error.reason : "server_error"
+    return `${title} did not confirm the revocation (${why}); the tokens are forgotten here, and the person can remove the app in ${title}'s settings.`
+  }
+}
+
+/** TikTok revokes by a living access token alone, so one that has ended is renewed first. */
+async function revocable(deps: RefreshDeps, held: HeldAccount): Promise<HeldAccount> {
+  if (held.account.provider !== "tiktok" || isUsable(tokenTimes(held), deps.now()) || !isRisky(held))
+    return held
+  await refreshUnderClaim(deps)(held)
+  return (await deps.tokens.read(held.account, held.account.id)) ?? held
+}
+
+/** Undefined where revoking would end other accounts as well: Facebook's grant covers every Page of a person. */
+async function revokeRequest(deps: RefreshDeps, held: HeldAccount): Promise<RevokeRequest | undefined> {
+  const { account, app } = held
+  if (await sharesItsGrant(deps, account)) return undefined
+  return {
+    provider: account.provider,
+    credentials: await openAppCredentials(deps.box, held),
+    options: app?.options ?? {},
+    accessToken: (await openToken(deps.box, held, "access_token")) ?? "",
+    refreshToken: await openToken(deps.box, held, "refresh_token"),
+    personToken: await openToken(deps.box, held, "person_token"),
+    deadline: AbortSignal.timeout(revokeLimitMs),
+  }
+}
+
+async function sharesItsGrant(deps: RefreshDeps, account: Account): Promise<boolean> {
+  const personId = account.metadata.person_id
+  if (personId === undefined) return false
+  const grant = { owner: account, provider: account.provider, oauthAppId: account.oauthAppId, personId }
+  return (await deps.tokens.countOfPerson(grant)) > 1
+}

@@ -1,0 +1,104 @@
+import {
+  type ConnectFlow,
+  formatState,
+  hasExpired,
+  maxStateCharacters,
+  parseState,
+  stateMessage,
+} from "../domain/connect-flow.ts"
+import { type DomainEvent, newEvent } from "../domain/event.ts"
+import { type OAuthApp, returnUrlPolicy } from "../domain/oauth-app.ts"
+import type { ProviderName } from "../domain/provider.ts"
+import { type ReturnUrl, ReturnUrlPolicy, withResult } from "../domain/return-url-policy.ts"
+import type { Clock, Signer } from "../ports/crypto.ts"
+import type { Ids } from "./ids.ts"
+
+/**
+ * What the browser is to be shown. `refused` is the only answer without a trusted state, and never
+ * redirects; with one, every end is a `redirect` to a checked address or our own `landing` page.
+ */
+export type CallbackAnswer =
+  | { readonly kind: "refused"; readonly reason: "state_invalid" | "callback_invalid" }
+  | { readonly kind: "redirect"; readonly location: string; readonly flow: ConnectFlow }
+  | { readonly kind: "landing"; readonly flow: ConnectFlow }
+  | { readonly kind: "waiting"; readonly flow: ConnectFlow }
+
+/** A flow as it stands, with the app whose allow-list decides where it may return to. */
+export interface FlowWithApp {
+  readonly flow: ConnectFlow
+  readonly app: OAuthApp | null
+}
+
+export interface FlowAnswerDeps {
+  readonly signer: Signer
+  /** Where people land when a flow has no return_url; null shows our own page. */
+  readonly dashboardUrl: ReturnUrl | null
+}
+
+/** Where the browser goes from a flow that has ended, or that waits for a choice. */
+export function flowAnswer(deps: FlowAnswerDeps, { flow, app }: FlowWithApp): CallbackAnswer {
+  if (flow.status === "choosing") return { kind: "redirect", location: choosingPage(deps.signer, flow), flow }
+  const result =
+    flow.status === "connected"
+      ? { connected: flow.provider }
+      : { oauth_error: flow.failure?.reason ?? (flow.status === "pending" ? "no_response" : "server_error") }
+  const target = flow.returnUrl === null ? deps.dashboardUrl : stillAllowed(flow.returnUrl, flow, app)
+  return target === null
+    ? { kind: "landing", flow }
+    : { kind: "redirect", location: withResult(target, result), flow }
+}
+
+/** The app's list as it is now: an address taken off it since the start is no longer a place to send people to. */
+function stillAllowed(returnUrl: ReturnUrl, flow: ConnectFlow, app: OAuthApp | null): ReturnUrl | null {
+  const policy = flow.oauthAppId === null ? ReturnUrlPolicy.loopback() : app && returnUrlPolicy(app)
+  return policy?.stillCovers(returnUrl) ? returnUrl : null
+}
+
+/** A flow's id, its expiry and a MAC over both: `state` for the way to the provider, `choice` for our own page after it. */
+export function signFlow(signer: Signer, purpose: "state" | "choice", flow: ConnectFlow): string {
+  const mac = signer.sign(purpose, stateMessage(flow.provider, flow.id, flow.expiresAt))
+  return formatState({ flowId: flow.id, expiresAt: flow.expiresAt, mac })
+}
+
+/** The flow's id where the text is one we signed for this purpose and provider, and is still in time. Touches no storage. */
+export function readSignedFlow(
+  deps: { readonly signer: Signer; readonly now: Clock },
+  purpose: "state" | "choice",
+  provider: ProviderName,
+  text: string,
+): string | undefined {
+  if (text.length > maxStateCharacters) return undefined
+  const parts = parseState(text)
+  if (
+    !parts ||
+    !deps.signer.verify(purpose, stateMessage(provider, parts.flowId, parts.expiresAt), parts.mac)
+  )
+    return undefined
+  return hasExpired(parts, deps.now()) ? undefined : parts.flowId
+}
+
+/** Beside the callback, which is the one address of ours that a provider and a tenant know. */
+function choosingPage(signer: Signer, flow: ConnectFlow): string {
+  const url = new URL(flow.redirectUri.replace(/callback$/, "choose"))
+  url.searchParams.set("ticket", signFlow(signer, "choice", flow))
+  return url.href
+}
+
+export function flowEvent(
+  deps: { readonly newId: Ids; readonly now: Clock },
+  flow: ConnectFlow,
+  type: "account.connected" | "connect.failed",
+  subject: Partial<Pick<DomainEvent, "reference" | "reason" | "detail">>,
+  actor = "browser",
+): DomainEvent {
+  return newEvent(
+    { id: deps.newId("evt"), type, at: deps.now(), actor, owner: flow },
+    {
+      provider: flow.provider,
+      flowId: flow.id,
+      oauthAppId: flow.oauthAppId,
+      reference: flow.reference,
+      ...subject,
+    },
+  )
+}

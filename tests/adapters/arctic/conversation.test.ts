@@ -1,0 +1,85 @@
+import { expect, test } from "bun:test"
+import { openConversation } from "../../../src/adapters/arctic/conversation.ts"
+import { arcticProviders } from "../../../src/adapters/arctic/providers.ts"
+import { installScopedFetch } from "../../../src/adapters/arctic/scoped-fetch.ts"
+import { x } from "../../../src/adapters/arctic/x.ts"
+import { providerNames } from "../../../src/domain/provider.ts"
+import { type Transport, TransportFault } from "../../../src/ports/transport.ts"
+import { exchangeRequest, now } from "./wire.ts"
+
+/** Made of words, so that it is known or it is not: nothing about it looks like a token. */
+const wordyVerifier = "made-up-verifier-of-words-alone-and-no-figure-at-all"
+const granted = { status: 200, headers: {}, body: `{"access_token":"made-up-token"}` }
+
+function conversing(transport: Transport) {
+  installScopedFetch()
+  const limits = { timeoutMs: 1_000, maxBytes: 1_000 }
+  const settings = { transport, now: () => now, limits, observe: () => {} }
+  const { credentials, code, deadline } = exchangeRequest("x")
+  const secrets = [credentials.clientSecret, code, wordyVerifier]
+  return openConversation(settings, { provider: "x", call: "token", secrets, deadline }, x.refusals)
+}
+
+test("a client that asks twice for one code is heard once", async () => {
+  const sent: string[] = []
+  const conversation = conversing(async (request) => {
+    sent.push(`${request.url} ${request.body}`)
+    return granted
+  })
+  const twice = async () => {
+    const ask = () => fetch("https://old.example/token", { method: "POST", body: "code=made-up" })
+    await ask()
+    await ask()
+  }
+  expect(await conversation.submit("token", twice, "https://today.example/token")).toEqual({
+    access_token: "made-up-token",
+  })
+  expect(sent).toEqual(["https://today.example/token code=made-up"])
+})
+
+test("a client that asks nothing grants nothing", async () => {
+  const conversation = conversing(async () => granted)
+  await expect(
+    conversation.submit("token", async () => granted, "https://today.example/token"),
+  ).rejects.toThrow()
+})
+
+test("a transport that uses fetch itself does not fall into the scope of the call it carries", async () => {
+  const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response(granted.body) })
+  const conversation = conversing(async () => {
+    const answer = await fetch(server.url)
+    return { status: answer.status, headers: {}, body: await answer.text() }
+  })
+  const once = () => fetch("https://old.example/token", { method: "POST", body: "code=made-up" })
+  expect(await conversation.submit("token", once, "https://today.example/token")).toEqual({
+    access_token: "made-up-token",
+  })
+  await server.stop(true)
+})
+
+test.each([
+  ["timeout", "provider_timeout"],
+  ["unreachable", "provider_timeout"],
+  ["too_large", "invalid_response"],
+] as const)("a transport's %s is %s", async (kind, reason) => {
+  const cause = kind === "unreachable" ? { cause: "CERT_HAS_EXPIRED" } : {}
+  const providers = arcticProviders({
+    transport: () => Promise.reject(new TransportFault(kind, cause)),
+    now: () => now,
+  })
+  for (const provider of providerNames) {
+    const error = await providers.connect(exchangeRequest(provider)).catch((error: unknown) => error)
+    const message = kind === "unreachable" ? "unreachable: CERT_HAS_EXPIRED" : kind
+    expect(error).toMatchObject({ reason, evidence: { call: "token", status: null, message } })
+  }
+})
+
+test("the verifier, a proof and the client secret are secrets of the conversation", () => {
+  const conversation = conversing(async () => granted)
+  conversation.keepSecret("made-up-proof")
+  const { clientSecret } = exchangeRequest("x").credentials
+  const said = `${wordyVerifier} made-up-proof ${clientSecret}`
+  expect(conversation.failure("token", "provider_error", said).evidence.message).toBe(
+    "[redacted] [redacted] [redacted]",
+  )
+})

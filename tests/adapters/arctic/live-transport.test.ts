@@ -1,0 +1,168 @@
+import { afterAll, describe, expect, test } from "bun:test"
+import { createServer } from "node:net"
+import { liveTransport } from "../../../src/adapters/arctic/live-transport.ts"
+import { installScopedFetch, withinFetch } from "../../../src/adapters/arctic/scoped-fetch.ts"
+import { type ProviderRequest, TransportFault } from "../../../src/ports/transport.ts"
+
+const paths: string[] = []
+const server = Bun.serve({
+  port: 0,
+  hostname: "127.0.0.1",
+  async fetch(request) {
+    const { pathname } = new URL(request.url)
+    paths.push(pathname)
+    if (pathname === "/echo") {
+      const said = { headers: request.headers.toJSON(), method: request.method, body: await request.text() }
+      return Response.json(said, { headers: { "X-Trace": "t1" } })
+    }
+    if (pathname === "/moved") return new Response("gone", { status: 302, headers: { location: "/echo" } })
+    if (pathname === "/slow") await Bun.sleep(500)
+    if (pathname === "/drip") return new Response(drip())
+    if (pathname === "/exact") return new Response("é".repeat(50))
+    if (pathname === "/bomb") {
+      const body = Bun.gzipSync(new Uint8Array(1_000_000))
+      return new Response(body, { headers: { "content-encoding": "gzip" } })
+    }
+    return new Response("{}")
+  },
+})
+afterAll(() => server.stop(true))
+
+function drip(): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    async pull(controller) {
+      await Bun.sleep(20)
+      controller.enqueue(new Uint8Array([32]))
+    },
+  })
+}
+
+const transport = liveTransport({ allowInsecureLoopback: true })
+const base = server.url.origin
+const get = (url: string): ProviderRequest => ({ method: "GET", url, headers: {}, body: null })
+const limits = (changes: { timeoutMs?: number; maxBytes?: number; deadline?: AbortSignal } = {}) => ({
+  timeoutMs: 2_000,
+  maxBytes: 1_000,
+  deadline: new AbortController().signal,
+  ...changes,
+})
+const fault = async (...call: Parameters<typeof transport>) => {
+  const outcome = await transport(...call).catch((error: unknown) => error)
+  if (outcome instanceof TransportFault) return outcome
+  throw new Error(`no fault: ${JSON.stringify(outcome)}`)
+}
+
+test("a request arrives as it was given, asks for no compression, and its answer comes whole", async () => {
+  const headers = { "content-type": "application/x-www-form-urlencoded", authorization: "Basic made-up" }
+  const answer = await transport({ method: "POST", url: `${base}/echo`, headers, body: "a=b" }, limits())
+  expect(answer.status).toBe(200)
+  expect(answer.headers["x-trace"]).toBe("t1")
+  const seen = JSON.parse(answer.body)
+  expect(seen).toMatchObject({ method: "POST", body: "a=b" })
+  expect(seen.headers).toMatchObject({ ...headers, "accept-encoding": "identity" })
+})
+
+test("a redirect is an answer", async () => {
+  paths.length = 0
+  const answer = await transport(get(`${base}/moved`), limits())
+  expect([answer.status, answer.headers.location, answer.body]).toEqual([302, "/echo", "gone"])
+  expect(paths).toEqual(["/moved"])
+})
+
+test("the time limit covers the wait for headers and the reading of the body", async () => {
+  expect((await fault(get(`${base}/slow`), limits({ timeoutMs: 60 }))).kind).toBe("timeout")
+  expect((await fault(get(`${base}/drip`), limits({ timeoutMs: 60 }))).kind).toBe("timeout")
+})
+
+test("the deadline ends a call at once, and one that has passed before it begins", async () => {
+  expect((await fault(get(`${base}/drip`), limits({ deadline: AbortSignal.timeout(50) }))).kind).toBe(
+    "timeout",
+  )
+  paths.length = 0
+  expect((await fault(get(`${base}/echo`), limits({ deadline: AbortSignal.abort() }))).kind).toBe("timeout")
+  expect(paths).toEqual([])
+})
+
+test("as many bytes as allowed are read and not one more, counted as they come out of compression", async () => {
+  expect((await transport(get(`${base}/exact`), limits({ maxBytes: 100 }))).body).toBe("é".repeat(50))
+  expect((await fault(get(`${base}/exact`), limits({ maxBytes: 99 }))).kind).toBe("too_large")
+  expect((await fault(get(`${base}/bomb`), limits({ maxBytes: 50_000 }))).kind).toBe("too_large")
+})
+
+describe("only TLS is spoken", () => {
+  const closed = liveTransport()
+  test.each([
+    "http://127.0.0.1:9/x",
+    "http://localhost/x",
+    "file:///etc/hostname",
+    "data:text/plain,hello",
+    "s3://bucket/key",
+    "not a url",
+  ])("%s is not reached", async (url) => {
+    const error = await closed(get(url), limits()).catch((error: unknown) => error)
+    expect(error).toMatchObject({ name: "TransportFault", kind: "unreachable", cause: "InsecureAddress" })
+  })
+
+  test("the loopback switch opens loopback alone", async () => {
+    for (const url of [
+      "http://127.0.0.2/x",
+      "http://connect.acme.example/",
+      "http://127.0.0.1.acme.example/",
+    ]) {
+      expect((await fault(get(url), limits())).cause).toBe("InsecureAddress")
+    }
+  })
+})
+
+test("a fault tells its kind and a code, never the address, which may carry a secret", async () => {
+  const error = await fault(get("http://127.0.0.1:1/?client_secret=made-up-secret"), limits())
+  expect([error.kind, error.cause]).toEqual(["unreachable", "ECONNREFUSED"])
+  expect(Bun.inspect(error)).not.toContain("made-up-secret")
+})
+
+test.each([
+  ["a POST", { method: "POST", body: "code=made-up" }],
+  ["a GET that exchanges the token in its address", { method: "GET", body: null }],
+] as const)(
+  "%s is never sent again, and has a connection of its own that cannot have died before",
+  async (_, how) => {
+    let requests = 0
+    let connections = 0
+    const flaky = createServer((socket) => {
+      connections++
+      socket.on("error", () => {})
+      socket.on("data", (data) => {
+        requests += data.toString().split(`${how.method} /`).length - 1
+        if (requests > 1) socket.destroy()
+        else socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+      })
+    })
+    await new Promise<void>((ready) => flaky.listen(0, "127.0.0.1", ready))
+    const address = flaky.address()
+    const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}/token`
+    const request: ProviderRequest = { ...how, url, headers: {} }
+    expect((await transport(request, limits())).body).toBe("{}")
+    expect(await fault(request, limits())).toMatchObject({ kind: "unreachable", unsent: false })
+    await Bun.sleep(50)
+    expect([requests, connections]).toEqual([2, 2])
+    flaky.close()
+  },
+)
+
+test("a fault says that nothing left only where that is certain", async () => {
+  expect((await fault(get("http://127.0.0.1:1/"), limits())).unsent).toBe(true)
+  expect((await fault(get("http://connect.acme.example/"), limits())).unsent).toBe(true)
+  expect((await fault(get(`${base}/echo`), limits({ deadline: AbortSignal.abort() }))).unsent).toBe(true)
+  expect((await fault(get(`${base}/slow`), limits({ timeoutMs: 60 }))).unsent).toBe(false)
+  expect((await fault(get(`${base}/exact`), limits({ maxBytes: 9 }))).unsent).toBe(false)
+})
+
+test("the transport never finds the scope that it serves", async () => {
+  const uninstall = installScopedFetch()
+  const answer = await withinFetch(
+    () => Promise.reject(new Error("found the scope")),
+    () => transport(get(`${base}/x`), limits()),
+  )
+  expect(answer.body).toBe("{}")
+  uninstall()
+})
