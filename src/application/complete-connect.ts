@@ -174,9 +174,10 @@ async function exchange(
       deadline: AbortSignal.timeout(exchangeTimeLimitMs),
     })
     .catch((error: unknown) => {
-      throw error instanceof ProviderFailure
-        ? refuse(flow, error.reason, { evidence: error.evidence })
-        : error
+      if (!(error instanceof ProviderFailure)) throw error
+      // A fault of our own in the adapter is told like the rest, but somebody has to hear of it.
+      if (error.reason === "server_error") deps.onFault(error, flow.id)
+      throw refuse(flow, error.reason, { evidence: error.evidence })
     })
 }
 

@@ -97,7 +97,8 @@ export function readTokens(deps: RefreshDeps): ReadTokens {
       const until = deps.now().getTime() + patienceMs
       let account = before
       let mayTry = true
-      while (account.credentials.obtainedAt.getTime() === before.credentials.obtainedAt.getTime()) {
+      // Sealed anew it is another text, even where the provider gave the same token back.
+      while (account.credentials.accessToken === before.credentials.accessToken) {
         const need = forcedNeeds(account, deps.now())
         if (need instanceof ConnectError) throw need
         if (need === "refresh" && !mayTry) throw readerRefusal(account, deps.now())

@@ -3,6 +3,7 @@ import type { ManageApiKeys } from "../../application/api-keys.ts"
 import { type ApiKey, keyScopes, type Principal } from "../../domain/api-key.ts"
 import { ConnectError } from "../../domain/errors.ts"
 import { type Environment, environments } from "../../domain/owner.ts"
+import { parseRfc3339, rfc3339Example } from "../../domain/rfc3339.ts"
 
 /** What the commands do to the rest of Mooring; `main` fills it in. */
 export interface Actions {
@@ -166,16 +167,10 @@ function readList(text: string): readonly string[] {
     .filter((entry) => entry !== "")
 }
 
-const rfc3339 = /^(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i
-
 function readTime(text: string): Date {
-  const time = new Date(text)
-  const [, day = ""] = rfc3339.exec(text) ?? []
-  const midnight = new Date(`${day}T00:00:00Z`)
-  // `Date` alone would take the 30th of February for the 2nd of March.
-  const isDay = !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(day)
-  if (isDay && !Number.isNaN(time.getTime())) return time
-  throw new InvalidArgumentError("It must be an RFC 3339 time such as 2030-01-31T00:00:00Z.")
+  const time = parseRfc3339(text)
+  if (time) return time
+  throw new InvalidArgumentError(`It must be an RFC 3339 time such as ${rfc3339Example}.`)
 }
 
 const secondsOf = { s: 1, m: 60, h: 3600, d: 86_400 } as const

@@ -12,7 +12,7 @@ export interface RateLimits {
 export function memoryRateLimits(): RateLimits {
   const calls = new BurstyRateLimiter(
     new RateLimiterMemory({ keyPrefix: "call", points: 100, duration: 1 }),
-    new RateLimiterMemory({ keyPrefix: "burst", points: 400, duration: 5 }),
+    new RateLimiterMemory({ keyPrefix: "burst", points: 400, duration: 60 }),
   )
   const failures = new RateLimiterMemory({ keyPrefix: "failure", points: 20, duration: 60 })
   return {

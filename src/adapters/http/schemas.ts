@@ -2,6 +2,7 @@ import type { TUnsafe } from "@sinclair/typebox"
 import { t } from "elysia"
 import { ConnectError, type FieldFault } from "../../domain/errors.ts"
 import { providerNames } from "../../domain/provider.ts"
+import { parseRfc3339, rfc3339Example } from "../../domain/rfc3339.ts"
 
 /** What the shapes of the wire share. They say what type a field has; what it may hold is the domain's to judge. */
 
@@ -23,7 +24,7 @@ export const plainText = (most: number) =>
 
 export const providerName = oneOf(providerNames)
 
-const timeDetail = "must be an RFC 3339 time such as 2030-01-31T00:00:00Z"
+const timeDetail = `must be an RFC 3339 time such as ${rfc3339Example}`
 
 export const timeText = text(timeDetail)
 
@@ -67,20 +68,11 @@ function describe(message: string, schema: SchemaError["schema"]): string {
   return typeof schema.detail === "string" ? schema.detail : message.replace(/^Expected/, "must be")
 }
 
-const rfc3339 = /^(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i
-
 /** The moment a text names; refuses what is no RFC 3339 time. */
 export function readTime(field: string, raw: string): Date {
-  const time = new Date(raw)
-  const [, day] = rfc3339.exec(raw) ?? []
-  if (day !== undefined && isDay(day) && !Number.isNaN(time.getTime())) return time
+  const time = parseRfc3339(raw)
+  if (time) return time
   throw new ConnectError("invalid_input", `${field}: ${timeDetail}`, {
     faults: [{ field, detail: timeDetail }],
   })
-}
-
-/** `Date` alone would take the 30th of February for the 2nd of March. */
-function isDay(day: string): boolean {
-  const midnight = new Date(`${day}T00:00:00Z`)
-  return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(day)
 }
