@@ -3,7 +3,7 @@ import { openPostgresStorage } from "../../src/adapters/postgres/storage.ts"
 import { migrateSqlite } from "../../src/adapters/sqlite/migrations.ts"
 import { openSqliteStorage } from "../../src/adapters/sqlite/storage.ts"
 import type { Storage } from "../../src/ports/storage.ts"
-import { after, aKey, anEvent } from "./storage-fixtures.ts"
+import { acme, after, aKey, aLease, anEvent, claimOf, heldOf } from "./storage-fixtures.ts"
 
 /**
  * A process of its own for tests of what several may do to one storage. It ends with its standard input.
@@ -12,9 +12,11 @@ import { after, aKey, anEvent } from "./storage-fixtures.ts"
  *   bun storage-child.ts <url> write        adds keys until it is killed, and prints the id of each when it is kept
  *   bun storage-child.ts <url> take <flow>  at a line from its parent takes the flow 25 times at once, and prints
  *                                           how often it got it
+ *   bun storage-child.ts <url> claim <account>  at a line from its parent claims the account 25 times at once with
+ *                                           risk, prints how often it got it, and stays there
  *   bun storage-child.ts <url> migrate      at a line from its parent migrates, and prints how much there was to do
  */
-const [url = "", task = "", flowId = ""] = process.argv.slice(2)
+const [url = "", task = "", id = ""] = process.argv.slice(2)
 const sqlitePath = url.startsWith("sqlite:") ? url.slice("sqlite:".length) : undefined
 const input = Bun.stdin.stream().getReader()
 
@@ -30,6 +32,10 @@ switch (task) {
     break
   case "take":
     await take(await open({ serve: false }))
+    break
+  case "claim":
+    await claim(await open({ serve: false }))
+    await lineFromParent()
     break
   case "migrate":
     print("ready")
@@ -60,9 +66,17 @@ async function write(storage: Storage): Promise<never> {
 async function take(storage: Storage): Promise<void> {
   print("ready")
   await lineFromParent()
-  const takes = Array.from({ length: 25 }, () => storage.flows.consume(flowId, after(1000)))
+  const takes = Array.from({ length: 25 }, () => storage.flows.consume(id, after(1000)))
   print((await Promise.all(takes)).filter((outcome) => outcome?.taken).length)
   await storage.close()
+}
+
+async function claim(storage: Storage): Promise<void> {
+  const seen = claimOf(await heldOf(storage, { ...acme, id }))
+  print("ready")
+  await lineFromParent()
+  const claims = Array.from({ length: 25 }, () => storage.tokens.claim(seen, aLease({ risky: true })))
+  print((await Promise.all(claims)).filter(Boolean).length)
 }
 
 async function lineFromParent(): Promise<void> {

@@ -197,7 +197,10 @@ export async function keep(
 }
 
 /** An account that must be there, with all that refreshing it takes. */
-export async function heldOf(storage: Storage, account: Owner & { readonly id: string }): Promise<HeldAccount> {
+export async function heldOf(
+  storage: Storage,
+  account: Owner & { readonly id: string },
+): Promise<HeldAccount> {
   const held = await storage.tokens.read(account, account.id)
   if (!held) throw new Error("the account is not there")
   return held

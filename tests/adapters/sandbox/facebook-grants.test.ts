@@ -241,9 +241,11 @@ describe("taking the app away", () => {
     const ann = await connected(box, "facebook")
     const code = await codeOf(box, "facebook", { ...cleo, client_id: "another-client" })
     const elsewhere = await ask(box, tokenCall("facebook", code, { client_id: "another-client" }))
-    await ask(box, revokeCall("facebook", await connected(box, "facebook", cleo)))
+    const taken = await connected(box, "facebook", cleo)
+    await ask(box, revokeCall("facebook", taken))
     const again = await connected(box, "facebook", cleo)
     for (const token of [ann, accessTokenIn(elsewhere.body), again]) expect(await reads(box, token)).toBe(200)
+    expect(await reads(box, taken)).toEqual([190, 458])
     expect(await idsOf(box, again)).toHaveLength(5)
   })
 
