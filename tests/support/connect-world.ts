@@ -4,6 +4,7 @@ import type { Keyring } from "../../src/adapters/crypto/keyring.ts"
 import { aesSecretBox } from "../../src/adapters/crypto/secret-box.ts"
 import { hmacSigner } from "../../src/adapters/crypto/signer.ts"
 import { memoryStorage } from "../../src/adapters/memory/storage.ts"
+import { chooseAccounts } from "../../src/application/choose-accounts.ts"
 import { completeConnect } from "../../src/application/complete-connect.ts"
 import { disconnectAccount } from "../../src/application/disconnect-account.ts"
 import { ids } from "../../src/application/ids.ts"
@@ -155,6 +156,17 @@ export function connectWorld(
     if (waiting.passesTime) clock.at = new Date(clock.at.getTime() + ms)
     await Bun.sleep(0)
   }
+  const connecting = {
+    storage,
+    box,
+    signer,
+    providers,
+    dashboardUrl: options.dashboardUrl ?? null,
+    newId,
+    now,
+    wait: pass,
+    onFault: (fault: unknown) => void faults.push(fault),
+  }
   const refreshing = {
     tokens: storage.tokens,
     box,
@@ -185,17 +197,8 @@ export function connectWorld(
     faults,
     apps,
     start,
-    complete: completeConnect({
-      storage,
-      box,
-      signer,
-      providers,
-      dashboardUrl: options.dashboardUrl ?? null,
-      newId,
-      now,
-      wait: pass,
-      onFault: (fault) => faults.push(fault),
-    }),
+    complete: completeConnect(connecting),
+    choose: chooseAccounts(connecting),
     viewFlow: viewFlow({ flows: storage.flows, now }),
     sweep: sweepFlows({ flows: storage.flows, newId, now }),
 

@@ -6,17 +6,12 @@ import { type AccessEntry, edge } from "../../src/adapters/http/edge.ts"
 import { type RateLimits, unlimited } from "../../src/adapters/http/rate-limit.ts"
 import { readAccounts } from "../../src/application/accounts.ts"
 import { authenticateKey, manageApiKeys } from "../../src/application/api-keys.ts"
-import { chooseAccounts } from "../../src/application/choose-accounts.ts"
-import { disconnectAccount } from "../../src/application/disconnect-account.ts"
-import { readTokens } from "../../src/application/read-token.ts"
-import { registerAccount } from "../../src/application/register-account.ts"
 import { type KeyScope, keyScopes, type Principal } from "../../src/domain/api-key.ts"
 import type { Environment } from "../../src/domain/owner.ts"
 import type { ProviderName } from "../../src/domain/provider.ts"
 import type { ReturnUrl } from "../../src/domain/return-url-policy.ts"
-import type { Providers } from "../../src/ports/providers.ts"
 import type { Storage } from "../../src/ports/storage.ts"
-import { type ConnectWorld, connectWorld } from "./connect-world.ts"
+import { connectWorld } from "./connect-world.ts"
 
 export const jwtSecret = "fake-jwt-secret-that-is-32-bytes-or-more"
 export const returnUrl = "https://app.acme.example/connect/done?tab=social"
@@ -69,7 +64,10 @@ export function httpWorld(options: HttpWorldOptions = {}) {
     oauthApps: world.apps,
     apiKeys,
     accounts: readAccounts({ accounts: storage.accounts, signer: world.signer }),
-    ...laterUses(world, onFault),
+    register: world.register,
+    tokens: world.tokens,
+    disconnect: world.disconnect,
+    choose: world.choose,
     start: world.start,
     complete: world.complete,
     viewFlow: world.viewFlow,
@@ -134,41 +132,6 @@ export function httpWorld(options: HttpWorldOptions = {}) {
       const flow = await call("GET", `/v1/oauth/flows/${id}`, { as })
       return ((await flow.json()) as { readonly account_ids: readonly string[] }).account_ids
     },
-  }
-}
-
-/** What is done with accounts after the callback, with the same scripted provider. */
-function laterUses(world: ConnectWorld, onFault: (fault: unknown, id: string) => void) {
-  const { storage, box, signer, newId, now } = world
-  const unused = () => {
-    throw new Error("this part of the provider belongs to the callback")
-  }
-  const later: Providers = {
-    usesPkce: unused,
-    authorizeUrl: unused,
-    readCallbackError: unused,
-    issuer: unused,
-    connect: unused,
-    refresh: (request) => world.provider.refresh(request),
-    revoke: (request) => world.provider.revoke(request),
-    identify: (request) => world.provider.identify(request),
-  }
-  const providers = { live: later, test: later }
-  const refreshing = {
-    tokens: storage.tokens,
-    box,
-    providers,
-    newId,
-    now,
-    random: () => 0.5,
-    wait: Bun.sleep,
-    onFault,
-  }
-  return {
-    register: registerAccount({ storage, box, providers, newId, now }),
-    tokens: readTokens(refreshing),
-    disconnect: disconnectAccount(refreshing),
-    choose: chooseAccounts({ storage, box, signer, newId, now, dashboardUrl: null, onFault }),
   }
 }
 
