@@ -31,9 +31,10 @@ import { ids } from "./application/ids.ts"
 import { type KeepAlive, keepAlive } from "./application/keep-alive.ts"
 import { manageOAuthApps } from "./application/oauth-apps.ts"
 import { readTokens } from "./application/read-token.ts"
+import { refresher } from "./application/refresh-tokens.ts"
 import { registerAccount } from "./application/register-account.ts"
 import { startConnect } from "./application/start-connect.ts"
-import { sweepFlows } from "./application/sweep-flows.ts"
+import { sweepBatch, sweepFlows } from "./application/sweep-flows.ts"
 import { viewFlow } from "./application/view-flow.ts"
 import { type Config, readConfig, type StorageChoice } from "./config.ts"
 import { type ProviderName, providerNames } from "./domain/provider.ts"
@@ -54,6 +55,8 @@ export interface Mooring {
   readonly apiKeys: ReturnType<typeof manageApiKeys>
   readonly sweep: ReturnType<typeof sweepFlows>
   readonly keepAlive: KeepAlive
+  /** Resolves when no refresh is under way any more; the storage must not be closed before. */
+  readonly settled: () => Promise<void>
 }
 
 /** Wires every adapter to the use cases. Opens nothing: whoever opened the storage closes it. */
@@ -96,7 +99,7 @@ export function mooring(
     wait: Bun.sleep,
     onFault,
   }
-  const refreshing = {
+  const refreshDeps = {
     tokens: storage.tokens,
     box,
     providers,
@@ -106,6 +109,7 @@ export function mooring(
     wait: Bun.sleep,
     onFault,
   }
+  const refreshing = { ...refreshDeps, refresher: refresher(refreshDeps) }
   const application = {
     oauthApps: manageOAuthApps({ apps: storage.apps, box, newId, now }),
     apiKeys,
@@ -126,6 +130,7 @@ export function mooring(
   return {
     apiKeys,
     keepAlive: keepAlive(refreshing),
+    settled: refreshing.refresher.settled,
     sweep: sweepFlows({ flows: storage.flows, newId, now }),
     edge: edge({
       application,
@@ -218,7 +223,7 @@ async function serveUntilStopped(env: Environment, terminal: Terminal): Promise<
   const storage = await openStorage(config.storage, { serve: true })
   const stopped = stopSignal()
   let stopping = false
-  const { edge, apiKeys, sweep, keepAlive } = mooring(config, storage, { log }, () => stopping)
+  const { edge, apiKeys, sweep, keepAlive, settled } = mooring(config, storage, { log }, () => stopping)
   const serving = serve(edge, { host: config.host, port: config.port, trustedProxies: config.trustedProxies })
   log.info(
     { host: config.host, port: serving.port, public_url: config.publicUrl, storage: config.storage.kind },
@@ -240,6 +245,7 @@ async function serveUntilStopped(env: Environment, terminal: Terminal): Promise<
   log.info({ signal }, "stopping: finishing what is in flight")
   await serving.stop()
   await Promise.all(working.map((work) => work.stop()))
+  await settled()
   await storage.close()
   log.info({}, "stopped")
 }
@@ -247,33 +253,27 @@ async function serveUntilStopped(env: Environment, terminal: Terminal): Promise<
 /** What goes on without being asked; each provider by itself, so that one that hangs holds up none of the others. */
 function backgroundWork({ sweep, keepAlive }: Pick<Mooring, "sweep" | "keepAlive">, log: Log) {
   const onFault = (fault: unknown) => log.error(faultFacts(fault), "background work failed")
-  const sweeping = every(
-    sweepEveryMs,
-    async () => {
-      const swept = await sweep()
-      if (swept.expired + swept.lost + swept.forgotten > 0) log.info(swept, "swept")
-    },
-    onFault,
-  )
-  const telling = every(
-    tellTimeEveryMs,
-    async () => {
-      const told = await keepAlive.tellTime()
-      if (told > 0) log.info({ accounts: told }, "told of accounts whose time is up")
-    },
-    onFault,
-  )
-  const renewing = providerNames.map((provider) =>
-    every(
-      keepAliveEveryMs,
-      async () => {
-        const renewed = await keepAlive.renewDue(provider)
-        if (renewed > 0) log.info({ provider, accounts: renewed }, "kept alive")
-      },
-      onFault,
-    ),
-  )
-  return [sweeping, telling, ...renewing]
+  const sweeping = async () => {
+    const swept = await sweep()
+    const done = swept.expired + swept.lost + swept.forgotten
+    if (done > 0) log.info(swept, "swept")
+    return done >= sweepBatch
+  }
+  const telling = async () => {
+    const told = await keepAlive.tellTime()
+    if (told > 0) log.info({ accounts: told }, "told of accounts whose time is up")
+    return told > 0
+  }
+  const renewing = (provider: ProviderName) => async () => {
+    const renewed = await keepAlive.renewDue(provider)
+    if (renewed > 0) log.info({ provider, accounts: renewed }, "kept alive")
+    return renewed > 0
+  }
+  return [
+    every(sweepEveryMs, sweeping, onFault),
+    every(tellTimeEveryMs, telling, onFault),
+    ...providerNames.map((provider) => every(keepAliveEveryMs, renewing(provider), onFault)),
+  ]
 }
 
 function stopSignal(): Promise<string> {
@@ -282,16 +282,25 @@ function stopSignal(): Promise<string> {
   })
 }
 
-/** Runs the work at once and then again and again, never twice at the same time. */
-function every(ms: number, work: () => Promise<void>, onFault: (fault: unknown) => void) {
-  let running = Promise.resolve()
-  const run = () => {
-    running = running.then(work).catch(onFault)
+/** Runs the work at once and then again and again, without a pause while it says there is more; never twice at a time. */
+function every(ms: number, work: () => Promise<boolean>, onFault: (fault: unknown) => void) {
+  let stopped = false
+  let running: Promise<void> | undefined
+  const run = async () => {
+    while (!stopped && (await work())) {}
   }
-  run()
-  const timer = setInterval(run, ms)
+  const start = () => {
+    running ??= run()
+      .catch(onFault)
+      .finally(() => {
+        running = undefined
+      })
+  }
+  start()
+  const timer = setInterval(start, ms)
   return {
     async stop() {
+      stopped = true
       clearInterval(timer)
       await running
     },

@@ -11,8 +11,7 @@ import {
   isRisky,
   openAppCredentials,
   openToken,
-  type RefreshDeps,
-  refreshUnderClaim,
+  type TokenDeps,
   tokenTimes,
 } from "./refresh-tokens.ts"
 import { providersOf } from "./start-connect.ts"
@@ -27,7 +26,7 @@ const revokeLimitMs = 10_000
 const waitForRefreshMs = 10_000
 const pollMs = 150
 
-export function disconnectAccount(deps: RefreshDeps): DisconnectAccount {
+export function disconnectAccount(deps: TokenDeps): DisconnectAccount {
   return async (principal, id) => {
     const held = await takeOver(deps, principal, id)
     const said = await revoke(deps, held)
@@ -37,7 +36,7 @@ export function disconnectAccount(deps: RefreshDeps): DisconnectAccount {
 }
 
 /** Takes the account from whoever refreshes it, waiting a little for a rotation under way, so that the newest tokens are revoked. */
-async function takeOver(deps: RefreshDeps, principal: Principal, id: string): Promise<HeldAccount> {
+async function takeOver(deps: TokenDeps, principal: Principal, id: string): Promise<HeldAccount> {
   const until = deps.now().getTime() + waitForRefreshMs
   for (;;) {
     const held = isId("acc", id) ? await deps.tokens.read(principal, id) : undefined
@@ -56,7 +55,7 @@ async function takeOver(deps: RefreshDeps, principal: Principal, id: string): Pr
 }
 
 /** What the provider did, in one sentence for the event. */
-async function revoke(deps: RefreshDeps, held: HeldAccount): Promise<string> {
+async function revoke(deps: TokenDeps, held: HeldAccount): Promise<string> {
   const title = providerTitle[held.account.provider]
   try {
     const request = await revokeRequest(deps, await revocable(deps, held))
@@ -74,15 +73,15 @@ async function revoke(deps: RefreshDeps, held: HeldAccount): Promise<string> {
 }
 
 /** TikTok revokes by a living access token alone, so one that has ended is renewed first. */
-async function revocable(deps: RefreshDeps, held: HeldAccount): Promise<HeldAccount> {
+async function revocable(deps: TokenDeps, held: HeldAccount): Promise<HeldAccount> {
   if (held.account.provider !== "tiktok" || isUsable(tokenTimes(held), deps.now()) || !isRisky(held))
     return held
-  await refreshUnderClaim(deps)(held)
+  await deps.refresher.refresh(held)
   return (await deps.tokens.read(held.account, held.account.id)) ?? held
 }
 
 /** Undefined where revoking would end other accounts as well: Facebook's grant covers every Page of a person. */
-async function revokeRequest(deps: RefreshDeps, held: HeldAccount): Promise<RevokeRequest | undefined> {
+async function revokeRequest(deps: TokenDeps, held: HeldAccount): Promise<RevokeRequest | undefined> {
   const { account, app } = held
   if (await sharesItsGrant(deps, account)) return undefined
   return {
@@ -96,7 +95,7 @@ async function revokeRequest(deps: RefreshDeps, held: HeldAccount): Promise<Revo
   }
 }
 
-async function sharesItsGrant(deps: RefreshDeps, account: Account): Promise<boolean> {
+async function sharesItsGrant(deps: TokenDeps, account: Account): Promise<boolean> {
   const personId = account.metadata.person_id
   if (personId === undefined) return false
   const grant = { owner: account, provider: account.provider, oauthAppId: account.oauthAppId, personId }

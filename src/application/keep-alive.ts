@@ -2,10 +2,13 @@ import { expiringWindowMs, type Health } from "../domain/account.ts"
 import { type ProviderName, providerTitle } from "../domain/provider.ts"
 import { healthByClock, refreshLeaseMs } from "../domain/token-life.ts"
 import type { HeldAccount } from "../ports/storage.ts"
-import { accountEvent, type RefreshDeps, refreshUnderClaim, unknownDetail } from "./refresh-tokens.ts"
+import { accountEvent, type TokenDeps, unknownDetail } from "./refresh-tokens.ts"
 
 export interface KeepAlive {
-  /** Renews what is due of one provider, a batch at a time, until nothing is; safe on any number of instances at once. */
+  /**
+   * Renews one batch of what is due of a provider and resolves to its size; the caller goes on until it is 0.
+   * Safe on any number of instances at once.
+   */
   renewDue(provider: ProviderName): Promise<number>
   /** Writes down what the clock alone has changed, and announces it. */
   tellTime(): Promise<number>
@@ -15,14 +18,12 @@ export interface KeepAlive {
 const batch = { limit: 20, perApp: 5 } as const
 /** How long an app whose credentials are refused, or that is asked to slow down, is left alone. */
 const pauseMs = 10 * 60_000
-const maxBatches = 50
 
 /**
  * Keeps alive what would die unread. Each provider has a loop of its own (see `main`), so that one that hangs
  * holds up none of the others.
  */
-export function keepAlive(deps: RefreshDeps): KeepAlive {
-  const refresh = refreshUnderClaim(deps)
+export function keepAlive(deps: TokenDeps): KeepAlive {
   const paused = new Map<string, number>()
 
   const exceptApps = (): readonly string[] => {
@@ -32,7 +33,7 @@ export function keepAlive(deps: RefreshDeps): KeepAlive {
   }
 
   async function renewOne(claimed: HeldAccount): Promise<void> {
-    const outcome = await refresh(claimed)
+    const outcome = await deps.refresher.refresh(claimed)
     const appId = claimed.account.oauthAppId
     if (outcome !== "failed" || appId === null) return
     const after = await deps.tokens.read(claimed.account, claimed.account.id)
@@ -43,22 +44,17 @@ export function keepAlive(deps: RefreshDeps): KeepAlive {
 
   return {
     async renewDue(provider) {
-      let renewed = 0
-      for (let round = 0; round < maxBatches; round++) {
-        const now = deps.now()
-        const due = await deps.tokens.claimDue(
-          { provider, ...batch, exceptApps: exceptApps() },
-          {
-            now,
-            until: new Date(now.getTime() + refreshLeaseMs),
-            risky: provider === "x" || provider === "tiktok",
-          },
-        )
-        if (due.length === 0) break
-        await Promise.all(due.map(renewOne))
-        renewed += due.length
-      }
-      return renewed
+      const now = deps.now()
+      const due = await deps.tokens.claimDue(
+        { provider, ...batch, exceptApps: exceptApps() },
+        {
+          now,
+          until: new Date(now.getTime() + refreshLeaseMs),
+          risky: provider === "x" || provider === "tiktok",
+        },
+      )
+      await Promise.all(due.map(renewOne))
+      return due.length
     },
 
     async tellTime() {

@@ -14,14 +14,7 @@ import {
   renewalOf,
 } from "../domain/token-life.ts"
 import type { HeldAccount } from "../ports/storage.ts"
-import {
-  canAuthenticate,
-  isRisky,
-  openToken,
-  type RefreshDeps,
-  refreshUnderClaim,
-  tokenTimes,
-} from "./refresh-tokens.ts"
+import { canAuthenticate, openToken, type RefreshDeps, type TokenDeps, tokenTimes } from "./refresh-tokens.ts"
 
 export interface UsableToken {
   readonly accessToken: string
@@ -48,8 +41,7 @@ const courtesyMs = 2_000
 
 type Need = "serve" | "refresh" | "wait" | ConnectError
 
-export function readTokens(deps: RefreshDeps): ReadTokens {
-  const refresh = refreshUnderClaim(deps)
+export function readTokens(deps: TokenDeps): ReadTokens {
   /** Of this process's readers of one account one asks the store and the provider; the others share its steps. */
   const shared = sharedSteps()
 
@@ -57,15 +49,6 @@ export function readTokens(deps: RefreshDeps): ReadTokens {
     const found = isId("acc", id) ? await deps.tokens.read(principal, id) : undefined
     if (!found) throw notFound("account")
     return found
-  }
-
-  const claimAndRefresh = async (seen: HeldAccount): Promise<void> => {
-    const now = deps.now()
-    const claimed = await deps.tokens.claim(
-      { accountId: seen.account.id, fence: seen.refresh.fence },
-      { now, until: new Date(now.getTime() + refreshLeaseMs), risky: isRisky(seen) },
-    )
-    if (claimed) await refresh(claimed)
   }
 
   return {
@@ -79,7 +62,7 @@ export function readTokens(deps: RefreshDeps): ReadTokens {
         const usable = isUsable(tokenTimes(account), deps.now())
         const step =
           need === "refresh"
-            ? shared(id, () => claimAndRefresh(account))
+            ? shared(id, () => deps.refresher.claimAndRefresh(account))
             : shared(`${id} wait`, () => deps.wait(pollMs))
         if (usable) {
           await Promise.race([step, deps.wait(courtesyMs)])
@@ -104,7 +87,7 @@ export function readTokens(deps: RefreshDeps): ReadTokens {
         if (need === "refresh" && !mayTry) throw readerRefusal(account, deps.now())
         if (deps.now().getTime() >= until) throw unavailable(account, deps.now())
         if (need === "refresh") {
-          await shared(id, () => claimAndRefresh(account))
+          await shared(id, () => deps.refresher.claimAndRefresh(account))
           mayTry = false
         } else {
           await shared(`${id} wait`, () => deps.wait(pollMs))

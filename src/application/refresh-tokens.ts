@@ -92,26 +92,63 @@ export function openToken(
   return box.open(sealed, { tenant: account.tenant, table: "accounts", row, column })
 }
 
-/**
- * Refreshes an account under a claim that the caller got from the store. What the provider gives is stored
- * before anyone sees it; what it refuses is judged only while the claim is still its own. Never rejects.
- */
-export function refreshUnderClaim(deps: RefreshDeps): (claimed: HeldAccount) => Promise<RefreshOutcome> {
-  return async (claimed) => {
-    const claim: RefreshClaim = { accountId: claimed.account.id, fence: claimed.refresh.fence }
-    const prolonging = prolongWhileWaiting(deps, claim)
-    let sent = false
-    try {
-      const request = await refreshRequest(deps, claimed)
-      sent = true
-      const given = await providersOf(deps.providers, claimed.account.environment).refresh(request)
-      return (await store(deps, claim, claimed, given)) ? "renewed" : "superseded"
-    } catch (error) {
-      if (!(error instanceof ProviderFailure)) deps.onFault(error, claim.accountId)
-      return await settle(deps, claim, claimed, { error, sent })
-    } finally {
-      clearInterval(prolonging)
-    }
+/** What the use cases that need fresh tokens share. */
+export interface TokenDeps extends RefreshDeps {
+  readonly refresher: Refresher
+}
+
+export interface Refresher {
+  /**
+   * Refreshes an account under a claim that the caller got from the store. What the provider gives is stored
+   * before anyone sees it; what it refuses is judged only while the claim is still its own. Never rejects.
+   */
+  refresh(claimed: HeldAccount): Promise<RefreshOutcome>
+  /** Claims the account as it was seen and refreshes it; does nothing where somebody else was first. */
+  claimAndRefresh(seen: HeldAccount): Promise<void>
+  /** Resolves when nothing of this is under way. A process that left before could lose a token it received. */
+  settled(): Promise<void>
+}
+
+export function refresher(deps: RefreshDeps): Refresher {
+  const underWay = new Set<Promise<unknown>>()
+  const tracked = <Result>(work: Promise<Result>): Promise<Result> => {
+    underWay.add(work)
+    const forget = () => underWay.delete(work)
+    work.then(forget, forget)
+    return work
+  }
+  return {
+    refresh: (claimed) => tracked(refreshUnderClaim(deps, claimed)),
+    claimAndRefresh: (seen) => tracked(claimAndRefresh(deps, seen)),
+    async settled() {
+      while (underWay.size > 0) await Promise.allSettled(underWay)
+    },
+  }
+}
+
+async function claimAndRefresh(deps: RefreshDeps, seen: HeldAccount): Promise<void> {
+  const now = deps.now()
+  const claimed = await deps.tokens.claim(
+    { accountId: seen.account.id, fence: seen.refresh.fence },
+    { now, until: new Date(now.getTime() + refreshLeaseMs), risky: isRisky(seen) },
+  )
+  if (claimed) await refreshUnderClaim(deps, claimed)
+}
+
+async function refreshUnderClaim(deps: RefreshDeps, claimed: HeldAccount): Promise<RefreshOutcome> {
+  const claim: RefreshClaim = { accountId: claimed.account.id, fence: claimed.refresh.fence }
+  const prolonging = prolongWhileWaiting(deps, claim)
+  let sent = false
+  try {
+    const request = await refreshRequest(deps, claimed)
+    sent = true
+    const given = await providersOf(deps.providers, claimed.account.environment).refresh(request)
+    return (await store(deps, claim, claimed, given)) ? "renewed" : "superseded"
+  } catch (error) {
+    if (!(error instanceof ProviderFailure)) deps.onFault(error, claim.accountId)
+    return await settle(deps, claim, claimed, { error, sent })
+  } finally {
+    clearInterval(prolonging)
   }
 }
 

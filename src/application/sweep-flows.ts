@@ -17,7 +17,8 @@ export interface Swept {
   readonly forgotten: number
 }
 
-const batch = 500
+/** So many flows are ended, and so many forgotten, by one sweep; one that did that many has more to do. */
+export const sweepBatch = 500
 
 /** Ended flows stay this long for the tenant to look at. */
 export const flowRetentionMs = 30 * 24 * 60 * 60_000
@@ -31,11 +32,11 @@ export function sweepFlows(deps: SweepFlowsDeps): () => Promise<Swept> {
     const now = deps.now()
     const takenBefore = new Date(now.getTime() - exchangeLimitMs)
     const swept = { expired: 0, lost: 0 }
-    for (const flow of await deps.flows.findAbandoned(now, takenBefore, batch)) {
+    for (const flow of await deps.flows.findAbandoned(now, takenBefore, sweepBatch)) {
       const kind = flow.status === "exchanging" ? "lost" : "expired"
       if (await abandon(deps, flow, kind)) swept[kind]++
     }
-    const forgotten = await deps.flows.prune(new Date(now.getTime() - flowRetentionMs), batch)
+    const forgotten = await deps.flows.prune(new Date(now.getTime() - flowRetentionMs), sweepBatch)
     return { ...swept, forgotten }
   }
 }

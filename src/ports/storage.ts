@@ -11,7 +11,8 @@ import type { Sealed } from "../domain/sealed.ts"
 /**
  * All that Mooring keeps. Every method is atomic and durable: when its promise resolves the change and its
  * event are stored together, when it rejects neither is. Every look-up carries the owner, and another
- * owner's row is absent in every respect. Dates keep their milliseconds; texts come back as they went in.
+ * owner's row is absent in every respect. Dates keep their milliseconds; texts come back as they went in, but
+ * for NUL and lone surrogates, which come back as U+FFFD. A tenant, an id or a platform id that has one is refused.
  */
 export interface Storage {
   readonly apps: OAuthApps
@@ -75,7 +76,9 @@ export interface ConnectFlows {
    * Stores the accounts of a taken flow and ends it as `connected`, all or nothing. An account that is
    * already kept under (tenant, environment, provider, platformAccountId) is updated in place and keeps its
    * id, and its reference, refresh token and person token where the new ones are null. Whoever was refreshing
-   * it has lost: its fence grows, its lease, risk and failures are cleared. Records one event for
+   * it has lost: its fence grows, its lease, risk and failures are cleared. Where a held refresh or person token
+   * stays, the plan stays with it, since the given one was made without it. Rejects when one account is named
+   * twice; an account whose app is gone, or another owner's, names none. Records one event for
    * each account: `event` with the account's id and, by what happened, `account.connected` or
    * `account.reconnected` as its type. Resolves to the accounts as kept, in the given order; undefined, with
    * nothing stored, when the flow is neither `exchanging` nor `choosing`. Candidates are forgotten.
@@ -151,7 +154,10 @@ export interface HeldAccount {
   readonly app: OAuthApp | null
 }
 
-/** The right to refresh one account, for as long as its lease lives and no newer claim or connect came. */
+/**
+ * The right to refresh one account. It is over with the first `renew` or `settle`; whoever writes under it after
+ * that, or after a newer claim, connect or removal, changes nothing. A lease that merely ran out does not end it.
+ */
 export interface RefreshClaim {
   readonly accountId: string
   readonly fence: number
@@ -171,7 +177,8 @@ export interface AccountTokens {
   prolong(claim: RefreshClaim, until: Date): Promise<boolean>
   /**
    * Stores what the provider gave and ends the claim, in one step, when the fence is still the claim's: an older
-   * holder can no longer write. A null refresh or person token keeps the one we hold. Clears risk and failures.
+   * holder can no longer write. A null refresh or person token keeps the one we hold, and its end unless a new one
+   * is told. Clears risk and failures.
    * The event, if any, goes with it.
    */
   renew(claim: RefreshClaim, renewed: RenewedTokens, event: DomainEvent | null): Promise<Account | undefined>
@@ -211,6 +218,7 @@ export interface AccountTokens {
       readonly provider: ProviderName
       readonly oauthAppId: string | null
       readonly personId: string
+      /** Their platform account ids. */
       readonly kept: readonly string[]
     },
     detail: string,
@@ -243,7 +251,7 @@ export interface Lease {
 export interface DueQuery {
   readonly provider: ProviderName
   readonly limit: number
-  /** Of the accounts of one app at most so many at once. */
+  /** Of the accounts of one app at most so many in one call; those without an app are not counted. */
   readonly perApp: number
   readonly exceptApps: readonly string[]
 }
@@ -304,7 +312,7 @@ export interface ApiKeys {
   list(tenant: string, environment?: Owner["environment"]): Promise<readonly ApiKey[]>
   /** At once for every instance. False when the owner has no such key or it is already revoked. */
   revoke(owner: Owner, id: string, event: DomainEvent): Promise<boolean>
-  /** Remembers that a key was used; callers do it at most once a minute for each key. */
+  /** Remembers that a key was used; an earlier time never replaces a later one. Callers do it at most once a minute. */
   touch(id: string, at: Date): Promise<void>
 }
 

@@ -10,7 +10,7 @@ import { openSqliteStorage } from "../../src/adapters/sqlite/storage.ts"
 import { type DurableDatabase, durableStorageContract } from "../contract/durable-storage.ts"
 import { storageContract } from "../contract/storage.ts"
 import { spawnChild } from "../support/spawn-child.ts"
-import { aKey, anEvent } from "../support/storage-fixtures.ts"
+import { acme, after, aKey, anEvent, heldOf, noon } from "../support/storage-fixtures.ts"
 
 const home = mkdtempSync(join(tmpdir(), "mooring-sqlite-"))
 afterAll(() => rmSync(home, { recursive: true }))
@@ -101,6 +101,54 @@ describe("the one serving process", () => {
     await migrateSqlite(path)
     const next = await openSqliteStorage(path, { serve: true })
     await next.close()
+  })
+})
+
+describe("a database of before the life of tokens", () => {
+  /** As the first migration left it, with one account. */
+  function oldDatabase(account: Readonly<Record<string, string | number | null>>): string {
+    const path = freshPath()
+    mkdirSync(dirname(path))
+    using db = new Database(path)
+    const first = join(import.meta.dir, "../../src/adapters/sqlite/migrations/001-connect.sql")
+    db.run(readFileSync(first, "utf8"))
+    db.run("create table migrations (name text primary key, applied_at integer) strict")
+    db.run("insert into migrations values ('001-connect', 0)")
+    const texts = {
+      access_token: "sealed:old",
+      token_type: "bearer",
+      search: "",
+      scopes: "[]",
+      metadata: "{}",
+    }
+    const owner = { ...acme, connection_type: "oauth", health: "active", missing_scopes: "[]" }
+    const times = { connected_at: noon.getTime(), updated_at: noon.getTime() }
+    const row = { id: "acc_old", platform_account_id: "7", ...owner, ...texts, ...times, ...account }
+    const columns = Object.keys(row)
+    const places = columns.map(() => "?").join(", ")
+    db.query(`insert into accounts (${columns.join(", ")}) values (${places})`).run(...Object.values(row))
+    return path
+  }
+
+  const day = 86_400_000
+  test.each([
+    [{ provider: "x", refresh_token: "sealed:r", token_expires_at: 5 }, { keepAliveAt: after(day) }],
+    [{ provider: "x", token_expires_at: 5 }, { personNeededAt: new Date(5) }],
+    [{ provider: "instagram", token_expires_at: 5 }, { keepAliveAt: after(day) }],
+    [
+      { provider: "linkedin", refresh_token: "sealed:r", refresh_token_expires_at: 6 },
+      { keepAliveAt: after(day), personNeededAt: new Date(6) },
+    ],
+    [{ provider: "facebook", person_token_expires_at: 7 }, { personNeededAt: new Date(7) }],
+  ])("its account %p gets a plan", async (account, plan) => {
+    const path = oldDatabase(account)
+    expect(await migrateSqlite(path)).toEqual(["002-token-life"])
+    const storage = await openSqliteStorage(path, { serve: true })
+    const held = await heldOf(storage, { ...acme, id: "acc_old" })
+    expect(held.plan).toEqual({ keepAliveAt: null, personNeededAt: null, ...plan })
+    expect(held.credentials.obtainedAt).toEqual(noon)
+    expect(held.refresh).toMatchObject({ leaseUntil: null, sentAt: null, failures: 0, lastFailure: null })
+    await storage.close()
   })
 })
 

@@ -329,11 +329,8 @@ describe("in the background", () => {
       throw failure("invalid_client")
     }
     world.pass(179 * day)
-    await world.keepAlive.renewDue("x")
-    const asked = world.refreshes.length
-    expect(asked).toBeLessThanOrEqual(5)
-    await world.keepAlive.renewDue("x")
-    expect(world.refreshes).toHaveLength(asked)
+    for (let i = 0; i < 10; i++) await world.keepAlive.renewDue("x")
+    expect(world.refreshes.length).toBeLessThanOrEqual(5)
   })
 
   test("a refresher that died is told of, and its account tried once more", async () => {

@@ -133,7 +133,7 @@ test("a year over all five providers with random outages: nothing is lost that t
       outageSpells++
     }
     await mooring.keepAlive.tellTime()
-    for (const provider of providerNames) await mooring.keepAlive.renewDue(provider)
+    for (const provider of providerNames) while ((await mooring.keepAlive.renewDue(provider)) > 0) {}
     if (step % 4 === 0) {
       for (const id of Object.values(read)) {
         const response = await api.call("GET", `/v1/accounts/${id}/token`)
@@ -148,7 +148,7 @@ test("a year over all five providers with random outages: nothing is lost that t
   // After the last outage every account that can be kept is alive and gives a token that works upstream.
   outages.clear()
   clock.offsetMs += 7 * hour
-  for (const provider of providerNames) await mooring.keepAlive.renewDue(provider)
+  for (const provider of providerNames) while ((await mooring.keepAlive.renewDue(provider)) > 0) {}
   for (const [name, id] of [...Object.entries(read), ...Object.entries(unread)]) {
     const token = await api.json<{ access_token: string }>("GET", `/v1/accounts/${id}/token`)
     expect(token.access_token.length, name).toBeGreaterThan(10)

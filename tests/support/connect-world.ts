@@ -11,6 +11,7 @@ import { ids } from "../../src/application/ids.ts"
 import { keepAlive } from "../../src/application/keep-alive.ts"
 import { manageOAuthApps, type NewOAuthApp } from "../../src/application/oauth-apps.ts"
 import { readTokens } from "../../src/application/read-token.ts"
+import { refresher } from "../../src/application/refresh-tokens.ts"
 import { registerAccount } from "../../src/application/register-account.ts"
 import { startConnect } from "../../src/application/start-connect.ts"
 import { sweepFlows } from "../../src/application/sweep-flows.ts"
@@ -167,7 +168,7 @@ export function connectWorld(
     wait: pass,
     onFault: (fault: unknown) => void faults.push(fault),
   }
-  const refreshing = {
+  const refreshDeps = {
     tokens: storage.tokens,
     box,
     providers,
@@ -177,9 +178,12 @@ export function connectWorld(
     wait: pass,
     onFault: (fault: unknown) => void faults.push(fault),
   }
+  const refreshing = { ...refreshDeps, refresher: refresher(refreshDeps) }
   return {
     clock,
     now,
+    refreshDeps,
+    refresher: refreshing.refresher,
     tokens: readTokens(refreshing),
     keepAlive: keepAlive(refreshing),
     disconnect: disconnectAccount(refreshing),

@@ -19,10 +19,11 @@ const moved: Transport = (request, limits) => {
 const log = openLog(config.logLevel)
 await migrate(config.storage)
 const storage = await openStorage(config.storage, { serve: true })
-const { edge } = mooring(config, storage, { log, liveTransport: moved })
+const { edge, settled } = mooring(config, storage, { log, liveTransport: moved })
 const serving = serve(edge, { host: config.host, port: config.port, trustedProxies: 0 })
 process.once("SIGTERM", async () => {
   await serving.stop()
+  await settled()
   await storage.close()
   process.exit(0)
 })

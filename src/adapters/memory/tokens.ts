@@ -18,8 +18,9 @@ export function memoryTokens(memory: Memory): AccountTokens {
   const { tables, read, write } = memory
 
   function find(owner: Owner, id: string): KeptAccount | undefined {
+    const isOwn = ownedBy(owner)
     const row = tables.accounts.get(exactText(id))
-    return row && own(owner, row.account) && row
+    return row && isOwn(row.account) ? row : undefined
   }
 
   function holdersRow({ accountId, fence }: RefreshClaim): KeptAccount | undefined {

@@ -23,5 +23,5 @@ export function heldFrom(row: Row): HeldAccount {
 
 /** Whether nobody's lease lives: it does until its end and not at it. */
 export function isFree(sql: ISql, now: Date): Fragment {
-  return sql`(lease_until is null or lease_until < ${now})`
+  return sql`(lease_until is null or lease_until <= ${now})`
 }
