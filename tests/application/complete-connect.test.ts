@@ -327,11 +327,14 @@ describe("failures after a valid state", () => {
     world.provider.answer = async () => [upstreamAccount({ platformAccountId: "99", handle: "mallory" })]
     const second = await world.begin({ accountId })
     expect(second.url.searchParams.get("again")).toBe("true")
+    const before = await world.storage.tokens.read(acme, accountId)
     calls.length = 0
     expect(location(await world.complete("x", approved(second.state)))).toEndWith(
       "oauth_error=account_mismatch",
     )
     expect(calls).not.toContain("flows.connect")
+    // Byte for byte, the sealed tokens too.
+    expect(await world.storage.tokens.read(acme, accountId)).toEqual(before)
     expect((await world.storage.accounts.list(acme, {}, { limit: 10 })).items.map((a) => a.handle)).toEqual([
       "anndev",
     ])

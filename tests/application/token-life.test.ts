@@ -318,6 +318,19 @@ describe("in the background", () => {
     expect(await world.keepAlive.renewDue("x")).toBe(0)
   })
 
+  test("a provider that hangs holds up none of the others", async () => {
+    const { world } = await connected()
+    await world.addApp({ provider: "tiktok", name: "T" })
+    const { state } = await world.begin({ provider: "tiktok" })
+    await world.complete("tiktok", query({ state, code: "c" }))
+    const { promise: never } = Promise.withResolvers<RefreshedTokens>()
+    world.provider.refresh = async (request) => (request.provider === "x" ? never : renewed(world))
+    world.pass(179 * day)
+    void world.keepAlive.renewDue("x")
+    expect(await world.keepAlive.renewDue("tiktok")).toBe(1)
+    expect(world.refreshes.map((request) => request.provider).sort()).toEqual(["tiktok", "x"])
+  })
+
   test("an app whose credentials are refused is left alone for a while", async () => {
     const { world } = await connected()
     for (let i = 0; i < 30; i++) {

@@ -99,6 +99,34 @@ test("five Pages granted at once are five accounts, each with an id of its own",
   expect(new Set(ended.account_ids).size).toBe(5)
 })
 
+test("a LinkedIn member's organisations are accounts beside their own, where the app asks for them", async () => {
+  const app = await api.json<{ id: string }>("POST", "/v1/oauth-apps", {
+    provider: "linkedin",
+    name: "Pages",
+    client_id: "fake-client-of-pages",
+    client_secret: "fake-secret",
+    scopes: ["openid", "profile", "w_member_social", "rw_organization_admin", "w_organization_social"],
+    allowed_return_urls: ["http://localhost:9/done"],
+  })
+  const started = await start("linkedin", `&oauth_app_id=${app.id}`)
+  await followConsent(started.authorize_url, { scenario: "approve", person: "cleo" })
+  const ended = await flow(started.flow_id)
+  const accounts = await Promise.all(
+    ended.account_ids.map((id) =>
+      api.json<{ platform_account_id: string; display_name: string }>("GET", `/v1/accounts/${id}`),
+    ),
+  )
+  expect(accounts.map((account) => account.platform_account_id).sort()).toEqual([
+    expect.stringMatching(/^[A-Za-z0-9_-]+$/),
+    "urn:li:organization:2414183",
+    "urn:li:organization:2414185",
+  ])
+  for (const { display_name } of accounts) expect(display_name.length).toBeGreaterThan(2)
+  for (const id of ended.account_ids)
+    expect((await api.call("DELETE", `/v1/accounts/${id}`)).status).toBe(204)
+  expect((await api.call("DELETE", `/v1/oauth-apps/${app.id}`)).status).toBe(204)
+})
+
 test("an unticked scope is listed as missing", async () => {
   const started = await start("tiktok")
   await followConsent(started.authorize_url, { scenario: "untick:video.publish", person: "ben" })
