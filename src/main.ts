@@ -3,6 +3,7 @@ import { dirname, join } from "node:path"
 import { liveTransport } from "./adapters/arctic/live-transport.ts"
 import { arcticProviders } from "./adapters/arctic/providers.ts"
 import { installScopedFetch } from "./adapters/arctic/scoped-fetch.ts"
+import { backgroundWork } from "./adapters/cli/background.ts"
 import { type Actions, runCommand, type Terminal } from "./adapters/cli/commands.ts"
 import { signDashboardToken } from "./adapters/cli/dashboard-token.ts"
 import { showFirstSteps } from "./adapters/cli/first-steps.ts"
@@ -34,10 +35,10 @@ import { readTokens } from "./application/read-token.ts"
 import { refresher } from "./application/refresh-tokens.ts"
 import { registerAccount } from "./application/register-account.ts"
 import { startConnect } from "./application/start-connect.ts"
-import { sweepBatch, sweepFlows } from "./application/sweep-flows.ts"
+import { sweepFlows } from "./application/sweep-flows.ts"
 import { viewFlow } from "./application/view-flow.ts"
 import { type Config, readConfig, type StorageChoice } from "./config.ts"
-import { type ProviderName, providerNames } from "./domain/provider.ts"
+import type { ProviderName } from "./domain/provider.ts"
 import type { Clock } from "./ports/crypto.ts"
 import type { Providers } from "./ports/providers.ts"
 import type { Storage } from "./ports/storage.ts"
@@ -211,10 +212,6 @@ function keyringOf(config: Config): Keyring {
   return [first, ...others]
 }
 
-const sweepEveryMs = 10_000
-const keepAliveEveryMs = 30_000
-const tellTimeEveryMs = 60_000
-
 /** Serves until SIGTERM or SIGINT; then takes nothing new, finishes what is in flight, and closes the store. */
 async function serveUntilStopped(env: Environment, terminal: Terminal): Promise<void> {
   const { config, secretsMade } = settle(env)
@@ -239,72 +236,21 @@ async function serveUntilStopped(env: Environment, terminal: Terminal): Promise<
     })
   }
 
-  const working = backgroundWork({ sweep, keepAlive }, log)
+  const background = backgroundWork({ sweep, keepAlive }, log)
   const signal = await stopped
   stopping = true
   log.info({ signal }, "stopping: finishing what is in flight")
   await serving.stop()
-  await Promise.all(working.map((work) => work.stop()))
+  await background.stop()
   await settled()
   await storage.close()
   log.info({}, "stopped")
-}
-
-/** What goes on without being asked; each provider by itself, so that one that hangs holds up none of the others. */
-function backgroundWork({ sweep, keepAlive }: Pick<Mooring, "sweep" | "keepAlive">, log: Log) {
-  const onFault = (fault: unknown) => log.error(faultFacts(fault), "background work failed")
-  const sweeping = async () => {
-    const swept = await sweep()
-    const done = swept.expired + swept.lost + swept.forgotten
-    if (done > 0) log.info(swept, "swept")
-    return done >= sweepBatch
-  }
-  const telling = async () => {
-    const told = await keepAlive.tellTime()
-    if (told > 0) log.info({ accounts: told }, "told of accounts whose time is up")
-    return told > 0
-  }
-  const renewing = (provider: ProviderName) => async () => {
-    const renewed = await keepAlive.renewDue(provider)
-    if (renewed > 0) log.info({ provider, accounts: renewed }, "kept alive")
-    return renewed > 0
-  }
-  return [
-    every(sweepEveryMs, sweeping, onFault),
-    every(tellTimeEveryMs, telling, onFault),
-    ...providerNames.map((provider) => every(keepAliveEveryMs, renewing(provider), onFault)),
-  ]
 }
 
 function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve(signal))
   })
-}
-
-/** Runs the work at once and then again and again, without a pause while it says there is more; never twice at a time. */
-function every(ms: number, work: () => Promise<boolean>, onFault: (fault: unknown) => void) {
-  let stopped = false
-  let running: Promise<void> | undefined
-  const run = async () => {
-    while (!stopped && (await work())) {}
-  }
-  const start = () => {
-    running ??= run()
-      .catch(onFault)
-      .finally(() => {
-        running = undefined
-      })
-  }
-  start()
-  const timer = setInterval(start, ms)
-  return {
-    async stop() {
-      stopped = true
-      clearInterval(timer)
-      await running
-    },
-  }
 }
 
 type Environment = Readonly<Record<string, string | undefined>>

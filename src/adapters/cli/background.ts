@@ -1,0 +1,74 @@
+import type { KeepAlive } from "../../application/keep-alive.ts"
+import { sweepBatch, type sweepFlows } from "../../application/sweep-flows.ts"
+import { type ProviderName, providerNames } from "../../domain/provider.ts"
+import { faultFacts, type Log } from "./log.ts"
+
+export interface BackgroundUses {
+  readonly sweep: ReturnType<typeof sweepFlows>
+  readonly keepAlive: KeepAlive
+}
+
+export interface BackgroundWork {
+  /** Begins nothing new, and resolves when what was begun is done. */
+  stop(): Promise<void>
+}
+
+const sweepEveryMs = 10_000
+const keepAliveEveryMs = 30_000
+const tellTimeEveryMs = 60_000
+
+/** What goes on without being asked; each provider by itself, so that one that hangs holds up none of the others. */
+export function backgroundWork({ sweep, keepAlive }: BackgroundUses, log: Log): BackgroundWork {
+  const onFault = (fault: unknown) => log.error(faultFacts(fault), "background work failed")
+  const sweeping = async () => {
+    const swept = await sweep()
+    const done = swept.expired + swept.lost + swept.forgotten
+    if (done > 0) log.info(swept, "swept")
+    return done >= sweepBatch
+  }
+  const telling = async () => {
+    const told = await keepAlive.tellTime()
+    if (told > 0) log.info({ accounts: told }, "told of accounts whose time is up")
+    return told > 0
+  }
+  const renewing = (provider: ProviderName) => async () => {
+    const renewed = await keepAlive.renewDue(provider)
+    if (renewed > 0) log.info({ provider, accounts: renewed }, "kept alive")
+    return renewed > 0
+  }
+  const all = [
+    every(sweepEveryMs, sweeping, onFault),
+    every(tellTimeEveryMs, telling, onFault),
+    ...providerNames.map((provider) => every(keepAliveEveryMs, renewing(provider), onFault)),
+  ]
+  return {
+    async stop() {
+      await Promise.all(all.map((work) => work.stop()))
+    },
+  }
+}
+
+/** Runs the work at once and then again and again, without a pause while it says there is more; never twice at a time. */
+function every(ms: number, work: () => Promise<boolean>, onFault: (fault: unknown) => void) {
+  let stopped = false
+  let running: Promise<void> | undefined
+  const run = async () => {
+    while (!stopped && (await work())) {}
+  }
+  const start = () => {
+    running ??= run()
+      .catch(onFault)
+      .finally(() => {
+        running = undefined
+      })
+  }
+  start()
+  const timer = setInterval(start, ms)
+  return {
+    async stop() {
+      stopped = true
+      clearInterval(timer)
+      await running
+    },
+  }
+}
