@@ -240,8 +240,8 @@ async function serveUntilStopped(env: Environment, terminal: Terminal): Promise<
   const signal = await stopped
   stopping = true
   log.info({ signal }, "stopping: finishing what is in flight")
-  await serving.stop()
-  await background.stop()
+  // Together: no renewal may begin while a slow caller holds up the end, since the kill after it could lose a token.
+  await Promise.all([serving.stop(), background.stop()])
   await settled()
   await storage.close()
   log.info({}, "stopped")

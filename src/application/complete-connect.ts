@@ -187,7 +187,8 @@ async function appCredentials(
   app: OAuthApp | null,
 ): Promise<AppCredentials> {
   if (flow.oauthAppId === null) {
-    return { clientId: builtInApp.clientId(flow.provider), clientSecret: builtInApp.clientSecret }
+    const clientId = await builtInApp.clientId(flow.provider, flow.tenant)
+    return { clientId, clientSecret: builtInApp.clientSecret }
   }
   if (!app) {
     throw refuse(flow, "invalid_client", {

@@ -76,7 +76,8 @@ export async function openAppCredentials(box: SecretBox, held: HeldAccount): Pro
     return { clientId: app.clientId, clientSecret: await box.open(app.clientSecret, place) }
   }
   if (account.environment !== "test") return null
-  return { clientId: builtInApp.clientId(account.provider), clientSecret: builtInApp.clientSecret }
+  const clientId = await builtInApp.clientId(account.provider, account.tenant)
+  return { clientId, clientSecret: builtInApp.clientSecret }
 }
 
 export function openToken(

@@ -111,14 +111,23 @@ function checkRequest(request: RegisterRequest, now: Date): RegisterRequest {
     return text
   }
   const credential = (name: keyof typeof limits, raw: string | undefined) => check(name, raw, "credentials.")
+  const token = (name: "access_token" | "refresh_token", raw: string | undefined): string | undefined => {
+    const text = credential(name, raw)
+    // It is sent in a header, where nothing else can stand.
+    if (text && !/^[\x21-\x7E]+$/.test(text)) {
+      const detail = "must be printable ASCII without spaces; copy it again from where it was issued"
+      faults.push({ field: `credentials.${name}`, detail })
+    }
+    return text
+  }
   const checked: RegisterRequest = {
     ...request,
     platformAccountId: check("platform_account_id", request.platformAccountId) ?? "",
     handle: check("handle", request.handle),
     displayName: check("display_name", request.displayName),
     reference: check("reference", request.reference),
-    accessToken: credential("access_token", request.accessToken) ?? "",
-    refreshToken: credential("refresh_token", request.refreshToken),
+    accessToken: token("access_token", request.accessToken) ?? "",
+    refreshToken: token("refresh_token", request.refreshToken),
     pageId: credential("page_id", request.pageId),
     igUserId: credential("ig_user_id", request.igUserId),
     authorUrn: credential("author_urn", request.authorUrn),

@@ -126,7 +126,12 @@ export function verifierPlace(tenant: string, flowId: string) {
 
 /** The client id and secret that a test flow of a tenant without apps shows the sandbox. Nothing real. */
 export const builtInApp = {
-  clientId: (provider: ProviderName) => `sandbox-${provider}`,
+  /** One for each tenant: what a person does to an app in the sandbox must touch nobody else's accounts. */
+  async clientId(provider: ProviderName, tenant: string): Promise<string> {
+    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(tenant))
+    const name = new Uint8Array(digest).toBase64({ alphabet: "base64url", omitPadding: true })
+    return `sandbox-${provider}-${name.slice(0, 22)}`
+  },
   clientSecret: "sandbox",
 }
 
@@ -154,7 +159,8 @@ async function chooseApp(
     })
   }
   if (app) return startingApp(app)
-  if (wanted === undefined && principal.environment === "test") return sandboxApp(request.provider)
+  if (wanted === undefined && principal.environment === "test")
+    return sandboxApp(request.provider, principal.tenant)
   const title = providerTitle[request.provider]
   throw new ConnectError(
     "no_oauth_app",
@@ -191,10 +197,10 @@ function startingApp(app: OAuthApp): StartingApp {
   }
 }
 
-function sandboxApp(provider: ProviderName): StartingApp {
+async function sandboxApp(provider: ProviderName, tenant: string): Promise<StartingApp> {
   return {
     id: null,
-    clientId: builtInApp.clientId(provider),
+    clientId: await builtInApp.clientId(provider, tenant),
     scopes: defaultScopes[provider],
     options: {},
     policy: ReturnUrlPolicy.loopback(),

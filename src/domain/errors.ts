@@ -47,12 +47,17 @@ export class ConnectError extends Error {
   }
 }
 
-/** Refuses input with every fault found, so that a caller mends them all at once. */
+/** Enough to mend a call by; a body of 64 KiB can have tens of thousands of faults. */
+const maxFaults = 20
+
+/** Refuses input with the faults found, so that a caller mends them all at once. */
 export function refuseFaults(faults: readonly FieldFault[]): void {
   const [first, ...others] = faults
   if (!first) return
   const more = others.length === 0 ? "" : ` (and ${others.length} more, see errors)`
-  throw new ConnectError("invalid_input", `${first.field}: ${first.detail}${more}`, { faults })
+  throw new ConnectError("invalid_input", `${first.field}: ${first.detail}${more}`, {
+    faults: faults.slice(0, maxFaults),
+  })
 }
 
 /** One shape for "absent" and "another tenant's", so that the two cannot be told apart. */

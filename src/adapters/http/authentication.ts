@@ -75,8 +75,8 @@ function namedEnvironment(request: Request): Environment {
 
 function dashboardUser(claims: JWTPayload, tenantClaim: string, environment: Environment): Principal {
   const [tenant, subject] = [claims[tenantClaim], claims.sub]
-  if (!isName(tenant) || (subject !== undefined && !isName(subject))) throw refused()
-  return { tenant, environment, scopes: keyScopes, actor: `user:${subject ?? tenant}`, kind: "user" }
+  if (!isName(tenant) || !isName(subject)) throw refused()
+  return { tenant, environment, scopes: keyScopes, actor: `user:${subject}`, kind: "user" }
 }
 
 function isName(claim: unknown): claim is string {
@@ -146,17 +146,23 @@ function livesShortly({ exp, iat }: JWTPayload): boolean {
 }
 
 const maxKeySetBytes = 64 * 1024
+const retryKeySetMs = 5_000
 const staleKeysMs = 60 * 60_000
 
 /** Fetches a key set without following redirects, bounded in size; while its source is down, the last good one serves for an hour. */
 function boundedFetch() {
   let last: { readonly body: string; readonly at: number } | undefined
+  let failedAt = 0
   return async (url: string, init: RequestInit): Promise<Response> => {
+    // Without one good set there is no cool-down of jose's own, and anybody's token would ask for the set again.
+    if (!last && Date.now() - failedAt < retryKeySetMs)
+      throw new Error("the key set could not be fetched just now")
     try {
       const response = await fetch(url, { ...init, redirect: "error" })
       if (!response.ok) throw new Error("the key set cannot be fetched")
       last = { body: await readKeySet(response), at: Date.now() }
     } catch (error) {
+      failedAt = Date.now()
       if (!last || Date.now() - last.at > staleKeysMs) throw error
     }
     return new Response(last.body, { headers: { "content-type": "application/json" } })

@@ -46,12 +46,14 @@ export function edge(deps: EdgeDeps): Edge {
 
   async function answer(request: Request, context: RequestContext): Promise<Response> {
     const url = readUrl(request)
-    if (deps.sandboxPages && url.pathname.startsWith("/sandbox/")) {
+    const isBrowser = browserPath.test(url.pathname)
+    const isSandbox = deps.sandboxPages !== undefined && url.pathname.startsWith("/sandbox/")
+    if (isBrowser || isSandbox) await deps.limits.spendBrowser(context.address)
+    if (deps.sandboxPages && isSandbox) {
       context.route = "/sandbox/*"
       const page = await deps.sandboxPages(request)
       if (page) return page
     }
-    const isBrowser = browserPath.test(url.pathname)
     if (url.pathname.startsWith("/v1/") && !isBrowser) await admit(request, context)
     const allowed = allowedMethods(url.pathname)
     if (!methods.includes(request.method) || (allowed.length > 0 && !allowed.includes(request.method))) {

@@ -19,6 +19,7 @@ code { font: .9em ui-monospace, monospace; overflow-wrap: anywhere }
 form { margin-top: 1.2rem }
 label { display: flex; gap: .8rem; align-items: center; min-height: 2.8rem; border-bottom: 1px solid var(--line) }
 input { flex: none; width: 1.2rem; height: 1.2rem; margin: 0; accent-color: var(--good) }
+label span { min-width: 0; max-height: 6rem; overflow: hidden; overflow-wrap: anywhere }
 small { color: var(--soft) }
 button { width: 100%; min-height: 2.9rem; margin-top: .8rem; border: 1px solid var(--line); border-radius: .5rem; background: none; color: inherit; font: inherit; font-weight: 600; cursor: pointer }
 .go { border-color: var(--good); color: var(--good) }
@@ -145,8 +146,8 @@ export function choosingPage(flow: ConnectFlow, choices: readonly Choice[]): Res
   const title = providerTitle[flow.provider]
   const lines = choices.map(({ platformAccountId, displayName, handle }) => {
     const name = escapeHtml(displayName ?? handle ?? platformAccountId)
-    const more = handle && displayName ? ` <small>@${escapeHtml(handle)}</small>` : ""
-    return `<label><input type="checkbox" name="account" value="${escapeHtml(platformAccountId)}" checked><span>${name}${more}</span></label>`
+    const more = handle && displayName ? ` <small>@<bdi>${escapeHtml(handle)}</bdi></small>` : ""
+    return `<label><input type="checkbox" name="account" value="${escapeHtml(platformAccountId)}" checked><span><bdi>${name}</bdi>${more}</span></label>`
   })
   return page({
     status: 200,

@@ -4,27 +4,38 @@ import { ConnectError } from "../../domain/errors.ts"
 export interface RateLimits {
   /** A call of a known caller. Rejects with `rate_limited`. */
   spendCall(actor: string): Promise<void>
-  /** A failed authentication from an address. Rejects with `rate_limited`. */
+  /** A failed authentication from an address. Rejects with `rate_limited`. A right credential still passes. */
   spendFailure(address: string): Promise<void>
+  /** A call of a browser, which has no credential to count by. Rejects with `rate_limited`. */
+  spendBrowser(address: string): Promise<void>
 }
 
-/** 100 calls a second for each caller, with bursts of 500; 20 failed authentications a minute for each address. */
+/**
+ * 100 calls a second for each caller, with bursts of 500; 20 failed authentications a minute for each address;
+ * 50 browser calls a second for each, with bursts of 500, since many people may share one.
+ */
 export function memoryRateLimits(): RateLimits {
   const calls = new BurstyRateLimiter(
     new RateLimiterMemory({ keyPrefix: "call", points: 100, duration: 1 }),
     new RateLimiterMemory({ keyPrefix: "burst", points: 400, duration: 60 }),
   )
+  const browsers = new BurstyRateLimiter(
+    new RateLimiterMemory({ keyPrefix: "browser", points: 50, duration: 1 }),
+    new RateLimiterMemory({ keyPrefix: "crowd", points: 450, duration: 60 }),
+  )
   const failures = new RateLimiterMemory({ keyPrefix: "failure", points: 20, duration: 60 })
   return {
     spendCall: (actor) => spend(calls, actor, "This credential makes more than 100 calls a second"),
+    spendBrowser: (address) => spend(browsers, bucketOf(network(address)), "This address comes too often"),
     spendFailure: (address) =>
-      spend(failures, network(address), "This address fails to authenticate too often"),
+      spend(failures, bucketOf(network(address)), "This address fails to authenticate too often"),
   }
 }
 
 export const unlimited: RateLimits = {
   spendCall: async () => {},
   spendFailure: async () => {},
+  spendBrowser: async () => {},
 }
 
 async function spend(
@@ -41,6 +52,14 @@ async function spend(
       retryAfterSeconds: seconds,
     })
   }
+}
+
+const buckets = 16_384n
+const seed = crypto.getRandomValues(new BigUint64Array(1))[0] ?? 0n
+
+/** Addresses by the million must not cost memory by the million; nobody can tell which ones share a bucket. */
+function bucketOf(network: string): string {
+  return String(Bun.hash.xxHash64(network, seed) % buckets)
 }
 
 /** One IPv6 subscriber holds a whole /64, so the last four groups do not count. */

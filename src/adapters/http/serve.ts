@@ -3,9 +3,15 @@ import { maxBodyBytes } from "./json-body.ts"
 
 export interface Serving {
   readonly port: number
-  /** Takes no new connections, finishes what is in flight, then resolves. */
-  stop(): Promise<void>
+  /**
+   * Takes no new connections, finishes what is in flight, then resolves; what is not done by the given time is
+   * cut off, such as a body that comes drop by drop.
+   */
+  stop(withinMs?: number): Promise<void>
 }
+
+/** Longer than any callback takes after it came, and shorter than supervisors wait before they kill. */
+const stopWithinMs = 35_000
 
 /** A callback may take 15 s and another wait 10 s for it, with no byte sent meanwhile. */
 const idleTimeoutSeconds = 60
@@ -27,7 +33,13 @@ export function serve(
     // The edge answers every fault but one of its own log; Bun would show its stack outside production.
     error: () => new Response(null, { status: 500 }),
   })
-  return { port: server.port ?? options.port, stop: () => server.stop() }
+  return {
+    port: server.port ?? options.port,
+    async stop(withinMs = stopWithinMs) {
+      const cut = setTimeout(() => void server.stop(true), withinMs)
+      await server.stop().finally(() => clearTimeout(cut))
+    },
+  }
 }
 
 /** Each trusted proxy appended the address it saw; what stands further left is whatever the client wrote. */

@@ -2,7 +2,6 @@ import type { Choice } from "./choice.ts"
 import type { ConsentRequest } from "./consent-request.ts"
 import { type Grant, grantedScopes } from "./grant.ts"
 import type { Detour } from "./scenarios.ts"
-import { noteConsent } from "./standing.ts"
 import type { Desk } from "./wire.ts"
 
 type Parameters = Readonly<Record<string, string>>
@@ -63,7 +62,6 @@ function codeParameters(request: ConsentRequest, choice: Choice, desk: Desk): Pa
     consent: desk.tickets.newName(),
     order: desk.memory.nextOrder(desk.now()),
   }
-  noteConsent(desk, grant)
   const code = desk.tickets.issue({ kind: "code", grant, lifetimeSeconds: codeLifetimeSeconds })
   return { code, ...authorize.extras?.(grantedScopes(grant)) }
 }

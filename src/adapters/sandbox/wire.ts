@@ -7,7 +7,7 @@ import { type Grant, hasEnded, type Ticket, type TicketKind, type TicketOffice }
 import type { Memory } from "./memory.ts"
 import type { Detour, Mishap, Refusal, Stage } from "./scenarios.ts"
 import { strikeAt } from "./scenarios.ts"
-import { wasRemoved } from "./standing.ts"
+import { noteConsent, wasRemoved } from "./standing.ts"
 
 /** One provider as it shows itself: at the authorize address, on the way back, and on its API hosts. */
 export interface Simulation {
@@ -136,6 +136,8 @@ export function redeemCode(
     return { refused: "pkce_mismatch" }
   }
   desk.memory.spend(ticket.nonce)
+  // Not on the page, which anybody may post to: a code is redeemed by a flow that a test key began.
+  noteConsent(desk, ticket.grant)
   const strike = strikeAt(grant, "token")
   return strike ? { refused: strike.with } : { grant }
 }
