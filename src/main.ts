@@ -2,8 +2,9 @@ import { randomBytes } from "node:crypto"
 import { dirname, join } from "node:path"
 import { liveTransport } from "./adapters/arctic/live-transport.ts"
 import { arcticProviders } from "./adapters/arctic/providers.ts"
-import { installScopedFetch } from "./adapters/arctic/scoped-fetch.ts"
+
 import { backgroundWork } from "./adapters/cli/background.ts"
+
 import { type Actions, runCommand, type Terminal } from "./adapters/cli/commands.ts"
 import { signDashboardToken } from "./adapters/cli/dashboard-token.ts"
 import { showFirstSteps } from "./adapters/cli/first-steps.ts"
@@ -75,7 +76,6 @@ export function mooring(
   const redirectUri = (provider: ProviderName) => `${config.publicUrl}/v1/oauth/${provider}/callback`
   const onFault = (fault: unknown, id: string) => log.error({ id, ...faultFacts(fault) }, "fault")
 
-  installScopedFetch()
   const endpoints = { graphVersion: config.graphVersion, xHosts: config.xHosts }
   const pretended = config.sandbox
     ? sandbox({ publicUrl: config.publicUrl, signer, now, randomBytes: random })
@@ -142,7 +142,7 @@ export function mooring(
       limits: config.rateLimit ? memoryRateLimits() : unlimited,
       sandboxPages: pretended?.handle,
       https: config.publicUrl.startsWith("https:"),
-      newRequestId: () => newId("evt").replace("evt_", "req_"),
+      newRequestId: () => newId("req"),
       onAccess: (entry) => log.info(entry, "request"),
       onFault,
     }),

@@ -1,6 +1,6 @@
 import type { Account, Health } from "../domain/account.ts"
 import type { Principal } from "../domain/api-key.ts"
-import { ConnectError, notFound } from "../domain/errors.ts"
+import { invalidField, notFound } from "../domain/errors.ts"
 import { isId } from "../domain/id.ts"
 import type { ProviderName } from "../domain/provider.ts"
 import type { Signer } from "../ports/crypto.ts"
@@ -27,7 +27,7 @@ export interface ReadAccounts {
   list(principal: Principal, query: AccountQuery): Promise<AccountListing>
 }
 
-export const defaultPageSize = 50
+const defaultPageSize = 50
 
 export function readAccounts(deps: {
   readonly accounts: Storage["accounts"]
@@ -77,11 +77,10 @@ function accountCursors(signer: Signer) {
       const [time = "", id = "", mac = "", ...rest] = cursor.split(".")
       const authentic = rest.length === 0 && signer.verify("cursor", message(principal, `${time}.${id}`), mac)
       if (!authentic || !isId("acc", id)) {
-        const detail =
-          "is not a cursor of this list; pass next_cursor as it came, or leave it out for the first page"
-        throw new ConnectError("invalid_input", `cursor: ${detail}`, {
-          faults: [{ field: "cursor", detail }],
-        })
+        throw invalidField(
+          "cursor",
+          "is not a cursor of this list; pass next_cursor as it came, or leave it out for the first page",
+        )
       }
       return { connectedAt: new Date(Number.parseInt(time, 36)), id }
     },

@@ -1,6 +1,6 @@
 import type { Principal } from "../domain/api-key.ts"
 import { type ConnectFlow, hasExpired } from "../domain/connect-flow.ts"
-import { ConnectError, notFound } from "../domain/errors.ts"
+import { invalidField, notFound } from "../domain/errors.ts"
 import { isId } from "../domain/id.ts"
 import { remedy } from "../domain/oauth-error.ts"
 import type { ProviderName } from "../domain/provider.ts"
@@ -119,7 +119,4 @@ async function decline(deps: ChooseAccountsDeps, flow: ConnectFlow): Promise<voi
   )
 }
 
-function invalid(detail: string): ConnectError {
-  const field = "platform_account_ids"
-  return new ConnectError("invalid_input", `${field}: ${detail}`, { faults: [{ field, detail }] })
-}
+const invalid = (detail: string) => invalidField("platform_account_ids", detail)

@@ -10,6 +10,7 @@ import {
   type UpstreamAccount,
 } from "../ports/providers.ts"
 import type { ConsumedFlow, Storage } from "../ports/storage.ts"
+import { builtInCredentials, openCredentials } from "./app-credentials.ts"
 import { candidatesPlace, writeCandidates } from "./candidates.ts"
 import {
   type CallbackAnswer,
@@ -20,7 +21,7 @@ import {
   readSignedFlow,
 } from "./flow-answer.ts"
 import { type KeepConnectedDeps, keepConnected } from "./keep-connected.ts"
-import { builtInApp, type ProvidersByEnvironment, providersOf, verifierPlace } from "./start-connect.ts"
+import { type ProvidersByEnvironment, providersOf, verifierPlace } from "./start-connect.ts"
 
 export interface CompleteConnectDeps extends KeepConnectedDeps, FlowAnswerDeps {
   readonly storage: Pick<Storage, "flows" | "accounts" | "tokens">
@@ -186,18 +187,14 @@ async function appCredentials(
   flow: ConnectFlow,
   app: OAuthApp | null,
 ): Promise<AppCredentials> {
-  if (flow.oauthAppId === null) {
-    const clientId = await builtInApp.clientId(flow.provider, flow.tenant)
-    return { clientId, clientSecret: builtInApp.clientSecret }
-  }
+  if (flow.oauthAppId === null) return builtInCredentials(flow.provider, flow.tenant)
   if (!app) {
     throw refuse(flow, "invalid_client", {
       detail:
         "The OAuth app was deleted while the person was on the provider's page; start again with another app.",
     })
   }
-  const place = { tenant: app.tenant, table: "oauth_apps", row: app.id, column: "client_secret" } as const
-  return { clientId: app.clientId, clientSecret: await deps.box.open(app.clientSecret, place) }
+  return openCredentials(deps.box, app)
 }
 
 /** All that were granted; on a reconnect only the account it was for, which must be among them. */

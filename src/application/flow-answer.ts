@@ -2,12 +2,12 @@ import {
   type ConnectFlow,
   formatState,
   hasExpired,
-  maxStateCharacters,
   parseState,
   stateMessage,
 } from "../domain/connect-flow.ts"
 import { type DomainEvent, newEvent } from "../domain/event.ts"
 import { type OAuthApp, returnUrlPolicy } from "../domain/oauth-app.ts"
+import type { PageOnlyReason } from "../domain/oauth-error.ts"
 import type { ProviderName } from "../domain/provider.ts"
 import { type ReturnUrl, ReturnUrlPolicy, withResult } from "../domain/return-url-policy.ts"
 import type { Clock, Signer } from "../ports/crypto.ts"
@@ -15,10 +15,11 @@ import type { Ids } from "./ids.ts"
 
 /**
  * What the browser is to be shown. `refused` is the only answer without a trusted state, and never
- * redirects; with one, every end is a `redirect` to a checked address or our own `landing` page.
+ * redirects; with one, every end is a `redirect` to a checked address or our own `landing` page, a flow that
+ * waits for a choice is a `redirect` to our own page for that, and one still at work is `waiting`.
  */
 export type CallbackAnswer =
-  | { readonly kind: "refused"; readonly reason: "state_invalid" | "callback_invalid" }
+  | { readonly kind: "refused"; readonly reason: PageOnlyReason }
   | { readonly kind: "redirect"; readonly location: string; readonly flow: ConnectFlow }
   | { readonly kind: "landing"; readonly flow: ConnectFlow }
   | { readonly kind: "waiting"; readonly flow: ConnectFlow }
@@ -67,7 +68,6 @@ export function readSignedFlow(
   provider: ProviderName,
   text: string,
 ): string | undefined {
-  if (text.length > maxStateCharacters) return undefined
   const parts = parseState(text)
   if (
     !parts ||
@@ -87,7 +87,7 @@ function choosingPage(signer: Signer, flow: ConnectFlow): string {
 export function flowEvent(
   deps: { readonly newId: Ids; readonly now: Clock },
   flow: ConnectFlow,
-  type: "account.connected" | "connect.failed",
+  type: "account.connected" | "account.updated" | "connect.failed",
   subject: Partial<Pick<DomainEvent, "reference" | "reason" | "detail">>,
   actor = "browser",
 ): DomainEvent {

@@ -1,6 +1,6 @@
 import { expiringWindowMs, type Health } from "../domain/account.ts"
 import { type ProviderName, providerTitle } from "../domain/provider.ts"
-import { healthByClock, refreshLeaseMs } from "../domain/token-life.ts"
+import { healthByClock, refreshLeaseMs, renewalOf } from "../domain/token-life.ts"
 import type { HeldAccount } from "../ports/storage.ts"
 import { accountEvent, type TokenDeps, unknownDetail } from "./refresh-tokens.ts"
 
@@ -50,7 +50,7 @@ export function keepAlive(deps: TokenDeps): KeepAlive {
         {
           now,
           until: new Date(now.getTime() + refreshLeaseMs),
-          risky: provider === "x" || provider === "tiktok",
+          risky: renewalOf({ provider, hasRefreshToken: true }) === "rotating",
         },
       )
       await Promise.all(due.map(renewOne))

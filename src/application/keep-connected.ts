@@ -47,10 +47,7 @@ async function noteLostGrants(
   const personId = granted[0]?.metadata.person_id
   if (flow.provider !== "facebook" || personId === undefined) return
   const detail = `The person's newest consent at ${providerTitle.facebook} left this Page out, so its token may no longer work; ask them to connect again and tick it.`
-  const event = {
-    ...flowEvent(deps, flow, "account.connected", { detail }),
-    type: "account.updated" as const,
-  }
+  const event = flowEvent(deps, flow, "account.updated", { detail })
   await deps.storage.tokens.noteLostGrants(
     {
       owner: flow,

@@ -1,11 +1,12 @@
 import type { Principal } from "../domain/api-key.ts"
-import { ConnectError, notFound } from "../domain/errors.ts"
+import { ConnectError, invalidField, notFound } from "../domain/errors.ts"
 import { newEvent } from "../domain/event.ts"
 import { isId } from "../domain/id.ts"
 import { checkOAuthAppInput, type OAuthApp, type OAuthAppInput } from "../domain/oauth-app.ts"
 import { defaultScopes, type ProviderName } from "../domain/provider.ts"
 import type { Clock, SecretBox } from "../ports/crypto.ts"
 import type { OAuthAppChange, Storage } from "../ports/storage.ts"
+import { clientSecretPlace } from "./app-credentials.ts"
 import type { Ids } from "./ids.ts"
 
 export interface OAuthAppsDeps {
@@ -54,7 +55,7 @@ export function manageOAuthApps(deps: OAuthAppsDeps): ManageOAuthApps {
     )
 
   const sealSecret = (principal: Principal, id: string, secret: string) =>
-    deps.box.seal(secret, { tenant: principal.tenant, table: "oauth_apps", row: id, column: "client_secret" })
+    deps.box.seal(secret, clientSecretPlace({ tenant: principal.tenant, id }))
 
   const get = async (principal: Principal, id: string) => {
     const app = isId("oa", id) ? await deps.apps.find(principal, id) : undefined
@@ -92,11 +93,10 @@ export function manageOAuthApps(deps: OAuthAppsDeps): ManageOAuthApps {
     async change(principal, id, patch) {
       const app = await get(principal, id)
       if (patch.isDefault === false && app.isDefault) {
-        const detail =
-          "cannot be taken from the default app; make another app of the provider the default instead"
-        throw new ConnectError("invalid_input", `is_default: ${detail}`, {
-          faults: [{ field: "is_default", detail }],
-        })
+        throw invalidField(
+          "is_default",
+          "cannot be taken from the default app; make another app of the provider the default instead",
+        )
       }
       const checked = checkOAuthAppInput(app.provider, patch)
       const change: OAuthAppChange = {

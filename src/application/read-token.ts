@@ -154,12 +154,13 @@ function readerRefusal(held: HeldAccount, now: Date): ConnectError {
   return unavailable(held, now)
 }
 
-function unavailable({ account, refresh }: HeldAccount, now: Date): ConnectError {
+function unavailable(held: HeldAccount, now: Date): ConnectError {
+  const { account, refresh } = held
   const left = refresh.retryAt === null ? 0 : refresh.retryAt.getTime() - now.getTime()
   const seconds = Math.max(1, Math.ceil(left / 1000))
   return new ConnectError(
     "provider_unavailable",
-    `${providerTitle[account.provider]} does not renew the token at the moment (${refresh.lastFailure ?? "no answer yet"}), and the old one has ended; ask again in ${seconds} s.`,
+    `${providerTitle[account.provider]} does not renew the token at the moment (${refresh.lastFailure ?? "no answer yet"}), and the old one ${isUsable(tokenTimes(held), now) ? "is served until it ends" : "has ended"}; ask again in ${seconds} s.`,
     { retryAfterSeconds: seconds },
   )
 }

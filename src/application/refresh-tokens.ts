@@ -17,9 +17,10 @@ import {
   type RefreshRequest,
 } from "../ports/providers.ts"
 import type { HeldAccount, RefreshClaim, RenewedTokens, SettledRefresh, Storage } from "../ports/storage.ts"
+import { builtInCredentials, openCredentials } from "./app-credentials.ts"
 import type { Ids } from "./ids.ts"
 import { accountRow, planOf } from "./seal-account.ts"
-import { builtInApp, type ProvidersByEnvironment, providersOf } from "./start-connect.ts"
+import { type ProvidersByEnvironment, providersOf } from "./start-connect.ts"
 
 export interface RefreshDeps {
   readonly tokens: Storage["tokens"]
@@ -59,7 +60,7 @@ export function isRisky(held: HeldAccount): boolean {
   return renewalOf(tokenTimes(held)) === "rotating"
 }
 
-/** The credentials that refreshing an account takes; undefined where it cannot be refreshed for want of them. */
+/** Whether there is a client to refresh the account as; Instagram alone asks for none. */
 export function canAuthenticate(held: HeldAccount): boolean {
   const { account, app } = held
   return (
@@ -69,15 +70,11 @@ export function canAuthenticate(held: HeldAccount): boolean {
   )
 }
 
+/** The client that the account's tokens belong to; null where it has none, live. */
 export async function openAppCredentials(box: SecretBox, held: HeldAccount): Promise<AppCredentials | null> {
   const { account, app } = held
-  if (app) {
-    const place = { tenant: app.tenant, table: "oauth_apps", row: app.id, column: "client_secret" } as const
-    return { clientId: app.clientId, clientSecret: await box.open(app.clientSecret, place) }
-  }
-  if (account.environment !== "test") return null
-  const clientId = await builtInApp.clientId(account.provider, account.tenant)
-  return { clientId, clientSecret: builtInApp.clientSecret }
+  if (app) return openCredentials(box, app)
+  return account.environment === "test" ? builtInCredentials(account.provider, account.tenant) : null
 }
 
 export function openToken(

@@ -7,13 +7,9 @@ import type { OAuthApp } from "../domain/oauth-app.ts"
 import { type ProviderName, providerTitle } from "../domain/provider.ts"
 import { assumedExpiry } from "../domain/token-life.ts"
 import type { Clock, SecretBox } from "../ports/crypto.ts"
-import {
-  type AppCredentials,
-  ProviderFailure,
-  type UpstreamAccount,
-  type UpstreamIdentity,
-} from "../ports/providers.ts"
+import { ProviderFailure, type UpstreamAccount, type UpstreamIdentity } from "../ports/providers.ts"
 import type { Storage } from "../ports/storage.ts"
+import { openCredentials } from "./app-credentials.ts"
 import type { Ids } from "./ids.ts"
 import { sealAccount } from "./seal-account.ts"
 import { type ProvidersByEnvironment, providersOf } from "./start-connect.ts"
@@ -198,17 +194,12 @@ async function askIdentity(
 ): Promise<UpstreamIdentity | undefined> {
   return providersOf(deps.providers, principal.environment).identify({
     provider: request.provider,
-    credentials: app ? await openSecret(deps.box, app) : null,
+    credentials: app ? await openCredentials(deps.box, app) : null,
     options: app?.options ?? {},
     accessToken: request.accessToken,
     pageId: request.provider === "facebook" ? request.platformAccountId : null,
     deadline: AbortSignal.timeout(identifyLimitMs),
   })
-}
-
-async function openSecret(box: SecretBox, app: OAuthApp): Promise<AppCredentials> {
-  const place = { tenant: app.tenant, table: "oauth_apps", row: app.id, column: "client_secret" } as const
-  return { clientId: app.clientId, clientSecret: await box.open(app.clientSecret, place) }
 }
 
 /** A member's token speaks for the organisations they administer, which the profile call does not name. */
@@ -259,7 +250,7 @@ function upstreamOf(
     metadata: metadataOf(request, sameAccount?.metadata ?? {}),
     tokens: {
       accessToken: request.accessToken,
-      tokenType: "bearer",
+      tokenType: "Bearer",
       expiresAt: request.expiresAt ?? assumed,
       refreshToken: request.refreshToken ?? null,
       refreshTokenExpiresAt: null,

@@ -1,6 +1,6 @@
 import type { Principal } from "../domain/api-key.ts"
 import { type ConnectFlow, openFlow } from "../domain/connect-flow.ts"
-import { ConnectError, notFound, refuseFaults } from "../domain/errors.ts"
+import { ConnectError, invalidField, notFound } from "../domain/errors.ts"
 import { isId } from "../domain/id.ts"
 import { type OAuthApp, type OAuthAppOptions, requestedScopes, returnUrlPolicy } from "../domain/oauth-app.ts"
 import type { Environment } from "../domain/owner.ts"
@@ -9,6 +9,7 @@ import { ReturnUrlPolicy } from "../domain/return-url-policy.ts"
 import type { Clock, RandomBytes, SecretBox, Signer } from "../ports/crypto.ts"
 import type { Providers } from "../ports/providers.ts"
 import type { Storage } from "../ports/storage.ts"
+import { builtInCredentials } from "./app-credentials.ts"
 import { signFlow } from "./flow-answer.ts"
 import type { Ids } from "./ids.ts"
 
@@ -124,17 +125,6 @@ export function verifierPlace(tenant: string, flowId: string) {
   return { tenant, table: "flows", row: flowId, column: "code_verifier" } as const
 }
 
-/** The client id and secret that a test flow of a tenant without apps shows the sandbox. Nothing real. */
-export const builtInApp = {
-  /** One for each tenant: what a person does to an app in the sandbox must touch nobody else's accounts. */
-  async clientId(provider: ProviderName, tenant: string): Promise<string> {
-    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(tenant))
-    const name = new Uint8Array(digest).toBase64({ alphabet: "base64url", omitPadding: true })
-    return `sandbox-${provider}-${name.slice(0, 22)}`
-  },
-  clientSecret: "sandbox",
-}
-
 async function chooseApp(
   deps: StartConnectDeps,
   principal: Principal,
@@ -153,10 +143,10 @@ async function chooseApp(
         ? await deps.storage.apps.find(principal, wanted)
         : undefined
   if (app && app.provider !== request.provider) {
-    const detail = `is an app of ${app.provider}; start ${app.provider}, or name an app of ${request.provider}`
-    throw new ConnectError("invalid_input", `oauth_app_id: ${detail}`, {
-      faults: [{ field: "oauth_app_id", detail }],
-    })
+    throw invalidField(
+      "oauth_app_id",
+      `is an app of ${app.provider}; start ${app.provider}, or name an app of ${request.provider}`,
+    )
   }
   if (app) return startingApp(app)
   if (wanted === undefined && principal.environment === "test")
@@ -179,10 +169,10 @@ async function reconnectedAccount(
   const account = isId("acc", id) ? await deps.storage.accounts.find(principal, id) : undefined
   if (!account) throw notFound("account")
   if (account.provider !== provider) {
-    const detail = `is an account of ${account.provider}; start ${account.provider} to reconnect it`
-    throw new ConnectError("invalid_input", `account_id: ${detail}`, {
-      faults: [{ field: "account_id", detail }],
-    })
+    throw invalidField(
+      "account_id",
+      `is an account of ${account.provider}; start ${account.provider} to reconnect it`,
+    )
   }
   return account
 }
@@ -200,7 +190,7 @@ function startingApp(app: OAuthApp): StartingApp {
 async function sandboxApp(provider: ProviderName, tenant: string): Promise<StartingApp> {
   return {
     id: null,
-    clientId: await builtInApp.clientId(provider, tenant),
+    clientId: (await builtInCredentials(provider, tenant)).clientId,
     scopes: defaultScopes[provider],
     options: {},
     policy: ReturnUrlPolicy.loopback(),
@@ -209,10 +199,9 @@ async function sandboxApp(provider: ProviderName, tenant: string): Promise<Start
 
 function checkReference(reference: string | undefined): void {
   if (reference === undefined) return
-  const fits = reference.length >= 1 && reference.length <= 200 && !/\p{Cc}/u.test(reference)
-  refuseFaults(
-    fits ? [] : [{ field: "reference", detail: "must have 1 to 200 characters, without control characters" }],
-  )
+  if (reference.length < 1 || reference.length > 200 || /\p{Cc}/u.test(reference)) {
+    throw invalidField("reference", "must have 1 to 200 characters, without control characters")
+  }
 }
 
 /** 32 random bytes make 43 characters, RFC 7636 section 4.1. */

@@ -21,7 +21,7 @@ export interface Swept {
 export const sweepBatch = 500
 
 /** Ended flows stay this long for the tenant to look at. */
-export const flowRetentionMs = 30 * 24 * 60 * 60_000
+const flowRetentionMs = 30 * 24 * 60 * 60_000
 
 /**
  * Writes down how flows ended that nobody will end any more: `no_response` where the person never came back,

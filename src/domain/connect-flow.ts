@@ -1,4 +1,4 @@
-import { isId, newId } from "./id.ts"
+import { isId } from "./id.ts"
 import type { OAuthAppOptions } from "./oauth-app.ts"
 import type { OAuthErrorReason, ProviderEvidence } from "./oauth-error.ts"
 import type { Owner } from "./owner.ts"
@@ -13,9 +13,8 @@ export const flowLifetimeMs = 10 * 60_000
 export const exchangeLimitMs = 30_000
 
 /**
- * `exchanging` and `choosing` (among several Pages) are inner: to a tenant such a flow is still `pending`.
- * Stored status lags behind the clock,
- * so readers ask {@link flowStatus}.
+ * `exchanging` and `choosing` (among several accounts) are inner: to a tenant such a flow is still `pending`.
+ * Stored status lags behind the clock, so readers ask {@link flowStatus}.
  */
 export type StoredFlowStatus = "pending" | "exchanging" | "choosing" | "connected" | "failed" | "expired"
 export type FlowStatus = Exclude<StoredFlowStatus, "exchanging" | "choosing">
@@ -98,11 +97,21 @@ export function exchangeWasLost(flow: Pick<ConnectFlow, "status" | "takenAt">, n
   )
 }
 
+/** How a flow ends that nobody will end any more, by the status it was left in. One that has ended stays as it is. */
+export const abandonedAs = {
+  pending: "expired",
+  choosing: "expired",
+  exchanging: "failed",
+  connected: undefined,
+  failed: undefined,
+  expired: undefined,
+} as const satisfies Record<StoredFlowStatus, FlowStatus | undefined>
+
 /** What a tenant sees at this moment, whether or not the sweep has written it down yet. */
 export function flowStatus(flow: ConnectFlow, now: Date): FlowStatus {
-  if (flow.status === "exchanging") return exchangeWasLost(flow, now) ? "failed" : "pending"
+  if (flow.status === "exchanging") return exchangeWasLost(flow, now) ? abandonedAs.exchanging : "pending"
   if (flow.status === "choosing" || flow.status === "pending")
-    return hasExpired(flow, now) ? "expired" : "pending"
+    return hasExpired(flow, now) ? abandonedAs[flow.status] : "pending"
   return flow.status
 }
 
@@ -140,8 +149,4 @@ export function parseState(text: string): StateParts | undefined {
   if (rest.length > 0 || !isId("flow", flowId)) return undefined
   if (!expiryPattern.test(expiry) || !macPattern.test(mac)) return undefined
   return { flowId, expiresAt: new Date(Number.parseInt(expiry, 36)), mac }
-}
-
-export function newFlowId(now: Date, random: Uint8Array): string {
-  return newId("flow", now, random)
 }

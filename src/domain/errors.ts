@@ -60,6 +60,11 @@ export function refuseFaults(faults: readonly FieldFault[]): void {
   })
 }
 
+/** Refuses one field of the input. */
+export function invalidField(field: string, detail: string): ConnectError {
+  return new ConnectError("invalid_input", `${field}: ${detail}`, { faults: [{ field, detail }] })
+}
+
 /** One shape for "absent" and "another tenant's", so that the two cannot be told apart. */
 export function notFound(kind: string): ConnectError {
   return new ConnectError(

@@ -3,7 +3,7 @@ const alphabet = "0123456789abcdefghjkmnpqrstvwxyz" // Crockford's base 32, whos
 const timeBytes = 6
 export const idRandomBytes = 16
 
-export type IdPrefix = "oa" | "acc" | "flow" | "key" | "evt"
+export type IdPrefix = "oa" | "acc" | "flow" | "key" | "evt" | "req"
 
 /**
  * An id whose text order is the order of creation (to the millisecond), so that the stores append

@@ -32,6 +32,8 @@ export const pageOnlyReasons = [
   "callback_invalid",
 ] as const satisfies readonly OAuthErrorReason[]
 
+export type PageOnlyReason = (typeof pageOnlyReasons)[number]
+
 /** What a provider said when it refused, with secrets removed: kept on the flow and in the log. */
 export interface ProviderEvidence {
   /**

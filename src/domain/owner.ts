@@ -9,5 +9,10 @@ export interface Owner {
   readonly environment: Environment
 }
 
+/** Whether a text can name a tenant: visible text that every store keeps exactly. */
+export function isTenantName(text: string): boolean {
+  return text.trim() !== "" && text.length <= 200 && !/[\p{Cc}\p{Cs}]/u.test(text)
+}
+
 /** Who acts: `key:<id>`, `user:<subject>`, `browser` for a callback, `system` for background work, `cli`. */
 export type Actor = string

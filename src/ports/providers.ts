@@ -3,7 +3,7 @@ import type { OAuthAppOptions } from "../domain/oauth-app.ts"
 import type { OAuthErrorReason, ProviderEvidence } from "../domain/oauth-error.ts"
 import type { ProviderName } from "../domain/provider.ts"
 
-/** What the flow needs of the five providers. One implementation talks to them, or to the sandbox. */
+/** What Mooring needs of the five providers. One implementation talks to them, or to the sandbox. */
 export interface Providers {
   /** Whether a flow of this app sends a PKCE challenge, so that the caller makes a verifier. */
   usesPkce(provider: ProviderName, options: OAuthAppOptions): boolean

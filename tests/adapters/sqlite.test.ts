@@ -132,12 +132,24 @@ describe("a database of before the life of tokens", () => {
 
   const day = 86_400_000
   test.each([
-    [{ provider: "x", refresh_token: "sealed:r", token_expires_at: 5 }, { keepAliveAt: after(day) }],
-    [{ provider: "x", token_expires_at: 5 }, { personNeededAt: new Date(5) }],
-    [{ provider: "instagram", token_expires_at: 5 }, { keepAliveAt: after(day) }],
+    [{ provider: "x", refresh_token: "sealed:r", token_expires_at: 5 }, { keepAliveAt: after(150 * day) }],
     [
-      { provider: "linkedin", refresh_token: "sealed:r", refresh_token_expires_at: 6 },
-      { keepAliveAt: after(day), personNeededAt: new Date(6) },
+      { provider: "tiktok", refresh_token: "sealed:r", refresh_token_expires_at: noon.getTime() + 90 * day },
+      { keepAliveAt: after(60 * day) },
+    ],
+    [{ provider: "x", token_expires_at: 5 }, { personNeededAt: new Date(5) }],
+    [
+      { provider: "instagram", token_expires_at: noon.getTime() + 60 * day },
+      { keepAliveAt: after(46 * day) },
+    ],
+    [
+      {
+        provider: "linkedin",
+        refresh_token: "sealed:r",
+        refresh_token_expires_at: 6,
+        token_expires_at: noon.getTime() + 60 * day,
+      },
+      { keepAliveAt: after(53 * day), personNeededAt: new Date(6) },
     ],
     [{ provider: "facebook", person_token_expires_at: 7 }, { personNeededAt: new Date(7) }],
   ])("its account %p gets a plan", async (account, plan) => {

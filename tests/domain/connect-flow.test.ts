@@ -11,20 +11,19 @@ import {
   hasExpired,
   maxStateCharacters,
   type NewFlow,
-  newFlowId,
   openFlow,
   parseState,
   type StoredFlowStatus,
   stateMessage,
 } from "../../src/domain/connect-flow.ts"
-import { idRandomBytes, isId } from "../../src/domain/id.ts"
+import { idRandomBytes, isId, newId } from "../../src/domain/id.ts"
 import { providerNames } from "../../src/domain/provider.ts"
 
 const start = new Date("2026-11-22T12:00:00.000Z")
 const after = (milliseconds: number) => new Date(start.getTime() + milliseconds)
 
 const asked: NewFlow = {
-  id: newFlowId(start, new Uint8Array(idRandomBytes).fill(7)),
+  id: newId("flow", start, new Uint8Array(idRandomBytes).fill(7)),
   tenant: "acme",
   environment: "live",
   provider: "x",
@@ -128,7 +127,7 @@ describe("what a tenant sees of a flow", () => {
 const moment = fc.date({ min: new Date(0), max: new Date("5000-01-01"), noInvalidDate: true })
 const bytes = (count: number) => fc.uint8Array({ minLength: count, maxLength: count })
 const state = fc.record({
-  flowId: fc.tuple(moment, bytes(idRandomBytes)).map(([now, random]) => newFlowId(now, random)),
+  flowId: fc.tuple(moment, bytes(idRandomBytes)).map(([now, random]) => newId("flow", now, random)),
   expiresAt: moment,
   mac: bytes(32).map((mac) => mac.toBase64({ alphabet: "base64url", omitPadding: true })),
 })
@@ -223,6 +222,6 @@ test("what is signed tells any two states apart, and any two providers", () => {
     }
   }
   expect(stateMessage("x", asked.id, start)).not.toBe(stateMessage("x", asked.id, after(1)))
-  const other = newFlowId(start, new Uint8Array(idRandomBytes).fill(8))
+  const other = newId("flow", start, new Uint8Array(idRandomBytes).fill(8))
   expect(stateMessage("x", asked.id, start)).not.toBe(stateMessage("x", other, start))
 })

@@ -16,7 +16,7 @@ export type CallName =
 /** What a call is about, as far as one answer can mean different things: `api` is all that is not a grant's own life. */
 export type CallKind = "token" | "refresh" | "revoke" | "api"
 
-export function kindOf(call: CallName): CallKind {
+function kindOf(call: CallName): CallKind {
   return call === "token" || call === "refresh" || call === "revoke" ? call : "api"
 }
 

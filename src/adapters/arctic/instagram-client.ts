@@ -1,5 +1,5 @@
 /** Arctic has no client for Instagram; this one has the same form, the global `fetch` included. */
-export interface InstagramClient {
+interface InstagramClient {
   createAuthorizationURL(state: string, scopes: readonly string[]): URL
   /** Resolves with the answer as it came; the caller judges it. */
   validateAuthorizationCode(code: string): Promise<Response>

@@ -2,7 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import type { ManageApiKeys } from "../../application/api-keys.ts"
 import { type ApiKey, keyScopes, type Principal } from "../../domain/api-key.ts"
 import { ConnectError } from "../../domain/errors.ts"
-import { type Environment, environments } from "../../domain/owner.ts"
+import { type Environment, environments, isTenantName } from "../../domain/owner.ts"
 import { parseRfc3339, rfc3339Example } from "../../domain/rfc3339.ts"
 
 /** What the commands do to the rest of Mooring; `main` fills it in. */
@@ -133,7 +133,7 @@ interface CreateKeyOptions {
 }
 
 /** Whoever can run commands beside the database may do everything. */
-function operator(tenant: string, environment: Environment): Principal {
+export function operator(tenant: string, environment: Environment): Principal {
   return { tenant, environment, scopes: keyScopes, actor: "cli", kind: "user" }
 }
 
@@ -156,7 +156,7 @@ const environment = () =>
 
 function readTenant(text: string): string {
   const tenant = text.trim()
-  if (tenant.length >= 1 && tenant.length <= 200 && !/[\p{Cc}\p{Cs}]/u.test(tenant)) return tenant
+  if (isTenantName(tenant)) return tenant
   throw new InvalidArgumentError("A tenant is a name of 1 to 200 characters.")
 }
 

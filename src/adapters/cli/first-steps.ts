@@ -1,5 +1,5 @@
 import type { ManageApiKeys } from "../../application/api-keys.ts"
-import { keyScopes } from "../../domain/api-key.ts"
+import { operator } from "./commands.ts"
 
 export interface FirstSteps {
   readonly apiKeys: ManageApiKeys
@@ -23,19 +23,19 @@ export async function showFirstSteps({
   sandbox,
   secretsMade,
 }: FirstSteps): Promise<void> {
-  const operator = { tenant, environment: "test", scopes: keyScopes, actor: "cli", kind: "user" } as const
+  const newcomer = operator(tenant, "test")
   if (secretsMade)
     print(
       `\nMade ${secretsMade} with this installation's encryption key and JWT secret. Keep it: tokens cannot be read without it.`,
     )
   if (!sandbox) return
-  if ((await apiKeys.list(operator)).length > 0) {
+  if ((await apiKeys.list(newcomer)).length > 0) {
     print(
       `\nTest key: shown on the first start. Another: npm run mooring -- api-keys create --tenant ${tenant} --environment test --name mine\n`,
     )
     return
   }
-  const { text } = await apiKeys.create(operator, { name: "first steps", environment: "test" })
+  const { text } = await apiKeys.create(newcomer, { name: "first steps", environment: "test" })
   print(`
 A test key of the tenant "${tenant}", shown this once:
 

@@ -8,8 +8,8 @@ import {
   jwtVerify,
 } from "jose"
 import { keyScopes, type Principal } from "../../domain/api-key.ts"
-import { ConnectError } from "../../domain/errors.ts"
-import type { Environment } from "../../domain/owner.ts"
+import { ConnectError, invalidField } from "../../domain/errors.ts"
+import { type Environment, isTenantName } from "../../domain/owner.ts"
 
 /** How tokens of the tenants' own dashboard are checked. */
 export interface DashboardTokenRules {
@@ -67,10 +67,7 @@ function refused(): ConnectError {
 function namedEnvironment(request: Request): Environment {
   const named = request.headers.get("mooring-environment") ?? "live"
   if (named === "live" || named === "test") return named
-  const detail = "must be live or test"
-  throw new ConnectError("invalid_input", `Mooring-Environment: ${detail}`, {
-    faults: [{ field: "Mooring-Environment", detail }],
-  })
+  throw invalidField("Mooring-Environment", "must be live or test")
 }
 
 function dashboardUser(claims: JWTPayload, tenantClaim: string, environment: Environment): Principal {
@@ -80,9 +77,7 @@ function dashboardUser(claims: JWTPayload, tenantClaim: string, environment: Env
 }
 
 function isName(claim: unknown): claim is string {
-  return (
-    typeof claim === "string" && claim.trim() !== "" && claim.length <= 200 && !/[\p{Cc}\p{Cs}]/u.test(claim)
-  )
+  return typeof claim === "string" && isTenantName(claim)
 }
 
 type VerifyToken = (token: string) => Promise<JWTPayload | undefined>

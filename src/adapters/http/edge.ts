@@ -1,6 +1,5 @@
-import { ConnectError } from "../../domain/errors.ts"
-import type { Application } from "./app.ts"
-import { httpApp } from "./app.ts"
+import { ConnectError, invalidField } from "../../domain/errors.ts"
+import { type Application, httpApp } from "./app.ts"
 import type { Authenticate } from "./authentication.ts"
 import { openContext, type RequestContext } from "./context.ts"
 import { problem } from "./problem.ts"
@@ -151,10 +150,8 @@ function refuseBrokenEscapes(url: URL): void {
 function refuseRepeated(query: URLSearchParams): void {
   const names = [...query.keys()]
   const repeated = names.find((name, i) => names.indexOf(name) !== i)
-  if (repeated === undefined) return
-  const field = repeated.slice(0, 40)
-  const detail = "is there more than once; send it once"
-  throw new ConnectError("invalid_input", `${field}: ${detail}`, { faults: [{ field, detail }] })
+  if (repeated !== undefined)
+    throw invalidField(repeated.slice(0, 40), "is there more than once; send it once")
 }
 
 function methodNotAllowed(allowed: readonly string[], context: RequestContext): Response {

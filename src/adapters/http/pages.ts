@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto"
 import type { Choice } from "../../application/choose-accounts.ts"
 import type { ConnectFlow } from "../../domain/connect-flow.ts"
-import type { OAuthErrorReason } from "../../domain/oauth-error.ts"
+import type { OAuthErrorReason, PageOnlyReason } from "../../domain/oauth-error.ts"
 import { providerTitle } from "../../domain/provider.ts"
 
 const style = `
@@ -79,7 +79,7 @@ ${facts ? `<p class="foot">${facts}</p>` : ""}
 }
 
 /** A callback without a trusted state: there is no address to send anybody to, and none of the input is shown. */
-export function refusalPage(reason: "state_invalid" | "callback_invalid", requestId: string): Response {
+export function refusalPage(reason: PageOnlyReason, requestId: string): Response {
   return page({
     status: 400,
     tone: "bad",
@@ -154,7 +154,7 @@ export function choosingPage(flow: ConnectFlow, choices: readonly Choice[]): Res
     tone: "wait",
     title: `Which ${title} accounts?`,
     says: ["Only those you tick are connected; nothing is kept of the others."],
-    form: `<form method="post">\n${lines.join("\n")}\n<button class="go">Connect</button>\n<button name="none" value="1" formnovalidate class="none">None of these</button>\n</form>`,
+    form: `<form method="post">\n${lines.join("\n")}\n<button class="go">Connect</button>\n<button name="none" value="1">None of these</button>\n</form>`,
     sandbox: flow.environment === "test",
   })
 }

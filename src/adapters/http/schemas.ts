@@ -1,6 +1,6 @@
 import type { TUnsafe } from "@sinclair/typebox"
 import { t } from "elysia"
-import { ConnectError, type FieldFault } from "../../domain/errors.ts"
+import { ConnectError, type FieldFault, invalidField } from "../../domain/errors.ts"
 import { providerNames } from "../../domain/provider.ts"
 import { parseRfc3339, rfc3339Example } from "../../domain/rfc3339.ts"
 
@@ -72,7 +72,5 @@ function describe(message: string, schema: SchemaError["schema"]): string {
 export function readTime(field: string, raw: string): Date {
   const time = parseRfc3339(raw)
   if (time) return time
-  throw new ConnectError("invalid_input", `${field}: ${timeDetail}`, {
-    faults: [{ field, detail: timeDetail }],
-  })
+  throw invalidField(field, timeDetail)
 }

@@ -10,10 +10,10 @@ export interface Serving {
   stop(withinMs?: number): Promise<void>
 }
 
-/** Longer than any callback takes after it came, and shorter than supervisors wait before they kill. */
-const stopWithinMs = 35_000
+/** Longer than anything takes after it came, a waiting token call too, and shorter than supervisors wait before they kill. */
+const stopWithinMs = 50_000
 
-/** A callback may take 15 s and another wait 10 s for it, with no byte sent meanwhile. */
+/** A token call may wait 45 s for a refresh, with no byte sent meanwhile. */
 const idleTimeoutSeconds = 60
 
 /** Throws a sentence that says so where the port is taken: Bun would share it silently with `reusePort`. */

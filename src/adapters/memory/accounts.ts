@@ -102,7 +102,7 @@ function keepsToken(before: SealedCredentials, given: SealedCredentials): boolea
 }
 
 /** The given credentials, and of those before the tokens that were not given anew. */
-export function mergedCredentials(before: SealedCredentials, given: SealedCredentials): SealedCredentials {
+function mergedCredentials(before: SealedCredentials, given: SealedCredentials): SealedCredentials {
   const { refreshToken, refreshTokenExpiresAt, personToken, personTokenExpiresAt } = before
   return {
     ...given,

@@ -1,5 +1,5 @@
 import { exactText, refuseTwins, storable } from "../../domain/account-search.ts"
-import { type ConnectFlow, hasExpired, type StoredFlowStatus } from "../../domain/connect-flow.ts"
+import { abandonedAs, type ConnectFlow, hasExpired } from "../../domain/connect-flow.ts"
 import type { OAuthApp } from "../../domain/oauth-app.ts"
 import type { ConnectFlows } from "../../ports/storage.ts"
 import { keepAccount } from "./accounts.ts"
@@ -107,13 +107,6 @@ export function memoryFlows(memory: Memory): ConnectFlows {
         return ended.length
       }),
   }
-}
-
-/** How a flow ends that nobody will end any more. */
-const abandonedAs: Readonly<Partial<Record<StoredFlowStatus, StoredFlowStatus>>> = {
-  pending: "expired",
-  choosing: "expired",
-  exchanging: "failed",
 }
 
 function isAbandoned(flow: ConnectFlow, now: Date, takenBefore: Date): boolean {

@@ -1,7 +1,7 @@
 import { exactText } from "../../domain/account-search.ts"
 import type { ApiKey } from "../../domain/api-key.ts"
-import type { ApiKeys, Events } from "../../ports/storage.ts"
-import { earlierFirst, kept, type Memory, own, ownedBy } from "./tables.ts"
+import type { ApiKeys } from "../../ports/storage.ts"
+import { earlierFirst, kept, type Memory, own } from "./tables.ts"
 
 const newestLast = earlierFirst((key: ApiKey) => key.createdAt)
 
@@ -38,20 +38,6 @@ export function memoryKeys({ tables, read, write }: Memory): ApiKeys {
         const key = tables.keys.get(exactText(id))
         if (!key || (key.lastUsedAt !== null && key.lastUsedAt >= at)) return
         changes.put(tables.keys, id, kept({ ...key, lastUsedAt: at }))
-      }),
-  }
-}
-
-export function memoryEvents({ tables, read }: Memory): Events {
-  return {
-    list: (owner, { limit, afterId = "" }) =>
-      read(() => {
-        const isOwn = ownedBy(owner)
-        const last = exactText(afterId)
-        return [...tables.events.values()]
-          .filter((event) => isOwn(event) && event.id > last)
-          .sort((a, b) => (a.id < b.id ? -1 : 1))
-          .slice(0, limit)
       }),
   }
 }

@@ -1,8 +1,9 @@
 import type { Storage } from "../../ports/storage.ts"
 import { memoryAccounts } from "./accounts.ts"
 import { memoryApps } from "./apps.ts"
+import { memoryEvents } from "./events.ts"
 import { memoryFlows } from "./flows.ts"
-import { memoryEvents, memoryKeys } from "./keys.ts"
+import { memoryKeys } from "./keys.ts"
 import { openMemory } from "./tables.ts"
 import { memoryTokens } from "./tokens.ts"
 

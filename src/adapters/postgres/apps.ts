@@ -3,7 +3,7 @@ import { exactText } from "../../domain/account-search.ts"
 import type { OAuthApp } from "../../domain/oauth-app.ts"
 import type { Owner } from "../../domain/owner.ts"
 import type { OAuthApps, RemovedApp } from "../../ports/storage.ts"
-import { type Fragment, list, ours, record } from "./connection.ts"
+import { type Fragment, list, ours, record, recordWith } from "./connection.ts"
 import { appTable, type Row } from "./tables.ts"
 
 const { columns, toRow, fromRow } = appTable
@@ -68,7 +68,7 @@ export function postgresApps(sql: Sql): OAuthApps {
             ),
             is_default = is_default or ${change.isDefault === true}
           where ${own} returning *
-        ), recorded as (${record(tx, event)} where exists (select from changed))
+        ) ${recordWith(tx, "changed", event)}
         select * from changed`
       const [row] = change.isDefault ? await promoted(sql, owner, own, changed) : await changed(sql)
       return row && fromRow(row)
@@ -86,7 +86,7 @@ export function postgresApps(sql: Sql): OAuthApps {
             where oauth_app_id = (select id from oauth_apps where ${own})
           ), removed as (
             delete from oauth_apps where ${own} and (select accounts from used) = 0 returning id
-          ), recorded as (${record(tx, event)} where exists (select from removed))
+          ) ${recordWith(tx, "removed", event)}
           select accounts, exists (select from removed) as removed,
             exists (select from oauth_apps where ${own}) as found
           from used`,

@@ -1,6 +1,6 @@
 import type { Sql } from "postgres"
 import { exactText, refuseTwins } from "../../domain/account-search.ts"
-import type { ConnectFlow, FlowFailure, StoredFlowStatus } from "../../domain/connect-flow.ts"
+import { abandonedAs, type ConnectFlow, type FlowFailure } from "../../domain/connect-flow.ts"
 import type { DomainEvent } from "../../domain/event.ts"
 import type { Sealed } from "../../domain/sealed.ts"
 import type { ConnectFlows } from "../../ports/storage.ts"
@@ -9,13 +9,6 @@ import { connectAccounts } from "./keep-accounts.ts"
 import { flowTable, type Row } from "./tables.ts"
 
 const { columns, fromRow } = flowTable
-
-/** How a flow ends that nobody ended, by the status it was left in. */
-const abandoned: Readonly<Partial<Record<StoredFlowStatus, "expired" | "failed">>> = {
-  pending: "expired",
-  choosing: "expired",
-  exchanging: "failed",
-}
 
 export function postgresFlows(sql: Sql): ConnectFlows {
   /** Ends the flow that the condition still fits. */
@@ -105,7 +98,7 @@ export function postgresFlows(sql: Sql): ConnectFlows {
     },
 
     async abandon(seen, failure, event, now) {
-      const status = abandoned[seen.status]
+      const status = abandonedAs[seen.status]
       if (status === undefined) return false
       const condition = sql`${ours(sql, seen)} and id = ${exactText(seen.id)} and status = ${seen.status}`
       return await end(condition, { status, failure }, event, now)

@@ -1,8 +1,8 @@
 import type { Sql } from "postgres"
 import { exactText } from "../../domain/account-search.ts"
-import type { ApiKeys, Events } from "../../ports/storage.ts"
-import { insertInto, list, ours, record } from "./connection.ts"
-import { eventTable, keyTable, type Row } from "./tables.ts"
+import type { ApiKeys } from "../../ports/storage.ts"
+import { insertInto, list, ours, record, recordWith } from "./connection.ts"
+import { keyTable, type Row } from "./tables.ts"
 
 const { columns, fromRow } = keyTable
 
@@ -30,7 +30,7 @@ export function postgresKeys(sql: Sql): ApiKeys {
         with revoked as (
           update api_keys set revoked_at = ${event.at}
           where ${ours(sql, owner)} and id = ${exactText(id)} and revoked_at is null returning id
-        ), recorded as (${record(sql, event)} where exists (select from revoked))
+        ) ${recordWith(sql, "revoked", event)}
         select from revoked`
       return revoked.length > 0
     },
@@ -39,17 +39,6 @@ export function postgresKeys(sql: Sql): ApiKeys {
       await sql`
         update api_keys set last_used_at = ${at}
         where id = ${exactText(id)} and (last_used_at is null or last_used_at < ${at})`
-    },
-  }
-}
-
-export function postgresEvents(sql: Sql): Events {
-  return {
-    async list(owner, { limit, afterId = "" }) {
-      const rows = await sql<Row[]>`
-        select ${list(sql, eventTable.columns)} from events
-        where ${ours(sql, owner)} and id > ${exactText(afterId)} order by id limit ${limit}`
-      return rows.map(eventTable.fromRow)
     },
   }
 }

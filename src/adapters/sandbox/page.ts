@@ -191,7 +191,7 @@ ${body}
 }
 
 /** Makes any text plain inside an element and inside a quoted attribute. */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text
     .replaceAll("&", "&amp;")
     .replaceAll("<", "&lt;")

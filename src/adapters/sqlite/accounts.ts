@@ -3,16 +3,14 @@ import { exactText, searchFold, searchText } from "../../domain/account-search.t
 import type { EventType } from "../../domain/event.ts"
 import type { AccountFilter, AccountPosition, Accounts, ConnectedAccount } from "../../ports/storage.ts"
 import { eventRecorder } from "./events.ts"
-import { ours, oursWithId, type Sqlite } from "./sqlite.ts"
+import { ours, oursWithId, owned, type Sqlite } from "./sqlite.ts"
 import { accountTable, credentialTable, planTable, type Row } from "./tables.ts"
 
 const { columns, toRow, fromRow } = accountTable
 
 export function sqliteAccounts({ db }: Sqlite): Accounts {
   const sql = {
-    find: db.query<Row, [Row]>(
-      `select ${columns} from accounts where tenant = $tenant and environment = $environment and id = $id`,
-    ),
+    find: db.query<Row, [Row]>(`select ${columns} from accounts where ${owned} and id = $id`),
   }
   return {
     async find(owner, id) {
@@ -39,7 +37,7 @@ export function sqliteAccounts({ db }: Sqlite): Accounts {
 const behindPosition = "and (connected_at, id) < ($after_connected_at, $after_id)"
 
 function conditions(filter: AccountFilter): string {
-  const all = ["tenant = $tenant", "environment = $environment"]
+  const all = [owned]
   if (filter.provider !== undefined) all.push("provider = $provider")
   if (filter.health !== undefined) all.push("health = $health")
   if (filter.reference !== undefined) all.push("reference = $reference")
@@ -103,9 +101,7 @@ export function accountKeeper({
        connections = connections + 1
      returning ${columns}, connections`,
   )
-  const findApp = db.query<Row, [Row]>(
-    "select id from oauth_apps where tenant = $tenant and environment = $environment and id = $oauth_app_id",
-  )
+  const findApp = db.query<Row, [Row]>(`select id from oauth_apps where ${owned} and id = $oauth_app_id`)
 
   return ({ account, credentials, plan, event }, again) => {
     const given = toRow(account)

@@ -1,11 +1,10 @@
 import type { OAuthApp } from "../../domain/oauth-app.ts"
 import type { OAuthApps } from "../../ports/storage.ts"
 import { eventRecorder } from "./events.ts"
-import { ours, oursWithId, type Sqlite } from "./sqlite.ts"
+import { ours, oursWithId, owned, type Sqlite } from "./sqlite.ts"
 import { appTable, type Row } from "./tables.ts"
 
 const { columns, parameters, toRow, fromRow } = appTable
-const owned = "tenant = $tenant and environment = $environment"
 
 export function sqliteApps({ db, write }: Sqlite): OAuthApps {
   const record = eventRecorder({ db })

@@ -1,13 +1,13 @@
 import { exactText } from "../../domain/account-search.ts"
 import type { DomainEvent } from "../../domain/event.ts"
 import type { Events } from "../../ports/storage.ts"
-import { ours, type Sqlite } from "./sqlite.ts"
+import { ours, owned, type Sqlite } from "./sqlite.ts"
 import { eventTable, type Row } from "./tables.ts"
 
 export function sqliteEvents({ db }: Sqlite): Events {
   const after = db.query<Row, [Row]>(
     `select ${eventTable.columns} from events
-     where tenant = $tenant and environment = $environment and id > $after order by id limit $limit`,
+     where ${owned} and id > $after order by id limit $limit`,
   )
   return {
     async list(owner, { limit, afterId = "" }) {

@@ -1,15 +1,14 @@
 import { exactText, refuseTwins, storableText } from "../../domain/account-search.ts"
-import { type ConnectFlow, hasExpired, type StoredFlowStatus } from "../../domain/connect-flow.ts"
+import { abandonedAs, type ConnectFlow, hasExpired } from "../../domain/connect-flow.ts"
 import type { OAuthApp } from "../../domain/oauth-app.ts"
 import type { Sealed } from "../../domain/sealed.ts"
 import type { ConnectFlows } from "../../ports/storage.ts"
 import { accountKeeper } from "./accounts.ts"
 import { eventRecorder } from "./events.ts"
-import { oursWithId, type Sqlite } from "./sqlite.ts"
+import { oursWithId, owned, type Sqlite } from "./sqlite.ts"
 import { appTable, flowTable, type Row } from "./tables.ts"
 
 const { columns, parameters, toRow, fromRow } = flowTable
-const owned = "tenant = $tenant and environment = $environment"
 
 export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
   const record = eventRecorder({ db })
@@ -144,11 +143,4 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
     prune: (completedBefore, limit) =>
       write(() => sql.prune.run({ before: completedBefore.getTime(), limit }).changes),
   }
-}
-
-/** How a flow ends that nobody will end any more. */
-const abandonedAs: Readonly<Partial<Record<StoredFlowStatus, StoredFlowStatus>>> = {
-  pending: "expired",
-  choosing: "expired",
-  exchanging: "failed",
 }

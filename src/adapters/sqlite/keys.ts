@@ -1,7 +1,7 @@
 import { exactText } from "../../domain/account-search.ts"
 import type { ApiKeys } from "../../ports/storage.ts"
 import { eventRecorder } from "./events.ts"
-import { oursWithId, type Sqlite } from "./sqlite.ts"
+import { oursWithId, owned, type Sqlite } from "./sqlite.ts"
 import { keyTable, type Row } from "./tables.ts"
 
 const { columns, parameters, toRow, fromRow } = keyTable
@@ -17,7 +17,7 @@ export function sqliteKeys({ db, write }: Sqlite): ApiKeys {
     ),
     revoke: db.query<never, [Row]>(
       `update api_keys set revoked_at = $at
-       where tenant = $tenant and environment = $environment and id = $id and revoked_at is null`,
+       where ${owned} and id = $id and revoked_at is null`,
     ),
     touch: db.query<never, [Row]>(
       "update api_keys set last_used_at = $at where id = $id and (last_used_at is null or last_used_at < $at)",

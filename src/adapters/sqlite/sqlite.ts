@@ -10,6 +10,9 @@ export interface Sqlite {
   readonly write: GroupCommit["write"]
 }
 
+/** The condition that every look-up has; {@link ours} has its parameters. */
+export const owned = "tenant = $tenant and environment = $environment"
+
 /** The parameters that every look-up has. */
 export function ours(owner: Owner): Row {
   return { tenant: exactText(owner.tenant), environment: owner.environment }

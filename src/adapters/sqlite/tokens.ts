@@ -11,7 +11,7 @@ import type {
 } from "../../ports/storage.ts"
 import { accountKeeper, untouched } from "./accounts.ts"
 import { eventRecorder } from "./events.ts"
-import { ours, oursWithId, type Sqlite } from "./sqlite.ts"
+import { ours, oursWithId, owned, type Sqlite } from "./sqlite.ts"
 import { accountTable, appTable, credentialTable, planTable, type Row, refreshTable } from "./tables.ts"
 
 export function sqliteTokens({ db, write }: Sqlite): AccountTokens {
@@ -106,7 +106,6 @@ export function sqliteTokens({ db, write }: Sqlite): AccountTokens {
   }
 }
 
-const owned = "tenant = $tenant and environment = $environment"
 /** A claim that has ended, or that was overtaken, has no row. */
 const holders = "id = $account_id and fence = $fence and lease_until is not null"
 const isFree = "(lease_until is null or lease_until <= $now)"

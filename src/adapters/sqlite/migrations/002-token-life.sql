@@ -21,14 +21,20 @@ alter table accounts add column retry_at integer;
 alter table accounts add column last_failure text;
 alter table accounts add column person_id text generated always as (metadata ->> '$.person_id') virtual;
 
--- Accounts of before: what can be renewed is renewed once, a day from now at the earliest, which plans the rest.
+-- What is here already is planned for roughly; its next renewal plans it well.
 update accounts set
   obtained_at = updated_at,
-  keep_alive_at = iif(provider = 'instagram' or refresh_token is not null, updated_at + 86400000, null),
+  keep_alive_at = case
+    when provider in ('x', 'tiktok') and refresh_token is not null
+      then coalesce(refresh_token_expires_at, updated_at + 180 * 86400000) - 30 * 86400000
+    when provider = 'linkedin' and refresh_token is not null then token_expires_at - 7 * 86400000
+    when provider = 'instagram' then token_expires_at - 14 * 86400000
+  end,
   person_needed_at = case
     when provider = 'facebook' then person_token_expires_at
-    when provider = 'linkedin' and refresh_token is not null then refresh_token_expires_at
-    when provider <> 'instagram' and refresh_token is null then token_expires_at
+    when provider = 'instagram' then null
+    when refresh_token is null then token_expires_at
+    when provider = 'linkedin' then refresh_token_expires_at
   end;
 
 create index accounts_kept_alive on accounts (provider, keep_alive_at) where keep_alive_at is not null;
