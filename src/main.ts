@@ -164,27 +164,50 @@ function pretendedProviders(providers: Providers, pretended: ReturnType<typeof s
 }
 
 /** Opens the store the configuration names. `serve` claims it for a serving process, where the store allows one alone. */
-export async function openStorage(choice: StorageChoice, use: { readonly serve: boolean }): Promise<Storage> {
-  switch (choice.kind) {
-    case "memory":
-      return memoryStorage()
-    case "sqlite":
-      return openSqliteStorage(choice.path, use)
-    case "postgres":
-      return openPostgresStorage(choice.url)
-  }
+export function openStorage(choice: StorageChoice, use: { readonly serve: boolean }): Promise<Storage> {
+  return naming(databaseOf(choice), async () => {
+    switch (choice.kind) {
+      case "memory":
+        return memoryStorage()
+      case "sqlite":
+        return openSqliteStorage(choice.path, use)
+      case "postgres":
+        return openPostgresStorage(choice.url)
+    }
+  })
 }
 
 /** Brings the store up to date; resolves to the migrations applied now. */
-export async function migrate(choice: StorageChoice): Promise<readonly string[]> {
-  switch (choice.kind) {
-    case "memory":
-      return []
-    case "sqlite":
-      return migrateSqlite(choice.path)
-    case "postgres":
-      return migratePostgres(choice.url)
+export function migrate(choice: StorageChoice): Promise<readonly string[]> {
+  return naming(databaseOf(choice), async () => {
+    switch (choice.kind) {
+      case "memory":
+        return []
+      case "sqlite":
+        return migrateSqlite(choice.path)
+      case "postgres":
+        return migratePostgres(choice.url)
+    }
+  })
+}
+
+/** What the operating system or a driver refuses, with what it is about; a sentence of our own stays as it is. */
+async function naming<Result>(what: string, work: () => Result | Promise<Result>): Promise<Result> {
+  try {
+    return await work()
+  } catch (fault) {
+    if (!(fault instanceof Error) || !("code" in fault)) throw fault
+    throw new Error(`${what}: ${fault.message}`, { cause: fault })
   }
+}
+
+/** Without user and password. */
+function databaseOf(choice: StorageChoice): string {
+  if (choice.kind === "memory") return "The database memory: cannot be used (DATABASE_URL)"
+  if (choice.kind === "sqlite")
+    return `The database file ${choice.path} cannot be used; check DATABASE_URL, and that this user may write the file and its directory`
+  const { host, pathname } = new URL(choice.url)
+  return `The PostgreSQL database ${pathname.slice(1)} at ${host} cannot be used; check DATABASE_URL, and that the server runs`
 }
 
 /** The configuration with the secrets that an installation outside production makes for itself. */
@@ -221,7 +244,10 @@ async function serveUntilStopped(env: Environment, terminal: Terminal): Promise<
   const stopped = stopSignal()
   let stopping = false
   const { edge, apiKeys, sweep, keepAlive, settled } = mooring(config, storage, { log }, () => stopping)
-  const serving = serve(edge, { host: config.host, port: config.port, trustedProxies: config.trustedProxies })
+  const { host, port, trustedProxies } = config
+  const serving = await naming(`Cannot listen on ${host}, port ${port}; check HOST and PORT`, () =>
+    serve(edge, { host, port, trustedProxies }),
+  )
   log.info(
     { host: config.host, port: serving.port, public_url: config.publicUrl, storage: config.storage.kind },
     "listening",
@@ -281,6 +307,12 @@ function actions(env: Environment, terminal: Terminal): Actions {
     },
 
     signDashboardToken(tenant, lifetimeSeconds) {
+      const { storage, dashboardTokens: configured } = readConfig(env)
+      if (storage.kind === "memory" && !configured) {
+        throw new Error(
+          "With memory: the server keeps its JWT secret to itself, so no command can sign for it; set JWT_SECRET for both.",
+        )
+      }
       const { dashboardTokens } = settle(env).config
       if (dashboardTokens?.key.kind !== "secret") {
         throw new Error(

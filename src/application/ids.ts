@@ -7,13 +7,14 @@ const sequenceBytes = 2
 const maxSequence = 256 ** sequenceBytes - 1
 
 /**
- * Ids that begin with the time. Those of events are in the order in which this process made them, within a
- * millisecond and over a clock that steps back too, so that a connect's events read as they happened.
+ * Ids in the order in which this process made them, within a millisecond and over a clock that steps back too,
+ * so that a connect's events read as they happened. A flow's gives none of its 128 random bits up for that,
+ * since it is the handle within a state.
  */
 export function ids(deps: { readonly now: Clock; readonly randomBytes: RandomBytes }): Ids {
   let time = 0
   let sequence = 0
-  const eventId = (): string => {
+  const sequenced = (prefix: IdPrefix): string => {
     const now = deps.now().getTime()
     if (now > time || sequence === maxSequence) {
       time = Math.max(now, time + 1)
@@ -24,8 +25,8 @@ export function ids(deps: { readonly now: Clock; readonly randomBytes: RandomByt
     const bytes = new Uint8Array(idRandomBytes)
     bytes.set([sequence >> 8, sequence & 255])
     bytes.set(deps.randomBytes(idRandomBytes - sequenceBytes), sequenceBytes)
-    return newId("evt", new Date(time), bytes)
+    return newId(prefix, new Date(time), bytes)
   }
   return (prefix) =>
-    prefix === "evt" ? eventId() : newId(prefix, deps.now(), deps.randomBytes(idRandomBytes))
+    prefix === "flow" ? newId(prefix, deps.now(), deps.randomBytes(idRandomBytes)) : sequenced(prefix)
 }

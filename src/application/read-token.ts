@@ -158,11 +158,14 @@ function unavailable(held: HeldAccount, now: Date): ConnectError {
   const { account, refresh } = held
   const left = refresh.retryAt === null ? 0 : refresh.retryAt.getTime() - now.getTime()
   const seconds = Math.max(1, Math.ceil(left / 1000))
-  return new ConnectError(
-    "provider_unavailable",
-    `${providerTitle[account.provider]} does not renew the token at the moment (${refresh.lastFailure ?? "no answer yet"}), and the old one ${isUsable(tokenTimes(held), now) ? "is served until it ends" : "has ended"}; ask again in ${seconds} s.`,
-    { retryAfterSeconds: seconds },
-  )
+  const what =
+    refresh.lastFailure === "server_error"
+      ? "Mooring itself failed to renew the token (server_error; its log says why)"
+      : `${providerTitle[account.provider]} does not renew the token at the moment (${refresh.lastFailure ?? "no answer yet"})`
+  const old = isUsable(tokenTimes(held), now) ? "the one there is can still be used" : "the old one has ended"
+  return new ConnectError("provider_unavailable", `${what}, and ${old}; ask again in ${seconds} s.`, {
+    retryAfterSeconds: seconds,
+  })
 }
 
 function notRenewable(held: HeldAccount, now: Date): ConnectError {

@@ -1,7 +1,7 @@
 import type { Account, SealedCredentials } from "../domain/account.ts"
 import type { DomainEvent } from "../domain/event.ts"
 import type { Owner } from "../domain/owner.ts"
-import type { ProviderName } from "../domain/provider.ts"
+import { type ProviderName, providerTitle } from "../domain/provider.ts"
 import {
   healthByClock,
   keepAliveAt,
@@ -63,6 +63,7 @@ export async function sealAccount(
     personTokenExpiresAt: tokens.personTokenExpiresAt,
   }
   const plan = planOf(times, row)
+  const health = healthByClock({ provider, health: "active", personNeededAt: plan.personNeededAt }, now)
   const account: Account = {
     id: deps.newId("acc"),
     tenant: owner.tenant,
@@ -72,9 +73,12 @@ export async function sealAccount(
     handle: upstream.handle,
     displayName: upstream.displayName,
     avatarUrl: upstream.avatarUrl,
-    health:
-      healthByClock({ provider, health: "active", personNeededAt: plan.personNeededAt }, now) ?? "active",
-    healthDetail: null,
+    health: health ?? "active",
+    // Without the id: where the account exists already it keeps its own.
+    healthDetail:
+      health === "expiring"
+        ? `${providerTitle[provider]}'s grant ends on ${plan.personNeededAt?.toISOString()} and only the person can renew it; ask the person to connect again before that, with this account's id as account_id of start.`
+        : null,
     connectionType: origin.connectionType,
     oauthAppId: origin.oauthAppId,
     scopes: upstream.scopes,

@@ -67,8 +67,9 @@ export function invalidField(field: string, detail: string): ConnectError {
 
 /** One shape for "absent" and "another tenant's", so that the two cannot be told apart. */
 export function notFound(kind: string): ConnectError {
-  return new ConnectError(
-    "not_found",
-    `No ${kind} with this id. List them to see which ids this credential can reach.`,
-  )
+  const next =
+    kind === "flow"
+      ? "Use the flow_id that start answered with, and a credential of the same environment."
+      : "List them to see which ids this credential can reach."
+  return new ConnectError("not_found", `No ${kind} with this id. ${next}`)
 }

@@ -65,7 +65,10 @@ export function remedy(reason: OAuthErrorReason, provider: ProviderName): string
     case "scope_not_allowed":
       return scopeRemedy[provider]
     case "insufficient_scope":
-      return "The person did not grant what is needed to read the account; ask them to connect again and leave every permission ticked."
+      return (
+        readingRemedy[provider] ??
+        "The person did not grant what is needed to read the account; ask them to connect again and leave every permission ticked."
+      )
     case "account_not_eligible":
       return (
         eligibilityRemedy[provider] ??
@@ -124,6 +127,13 @@ const clientRemedy: Readonly<Record<ProviderName, string>> = {
     "Facebook does not accept the App ID or App Secret; copy both from App settings > Basic and PATCH the app.",
   instagram:
     "Instagram does not accept the app id or secret; use the Instagram App ID and Instagram App Secret from Instagram > API setup with Instagram login, which differ from the Facebook App ID.",
+}
+
+/** Where the person cannot untick anything, what is missing was never asked for. */
+const readingRemedy: Readonly<Partial<Record<ProviderName, string>>> = {
+  x: "X does not let this app's token read the profile; keep tweet.read and users.read among the app's scopes (PATCH the app), and start again.",
+  linkedin:
+    "LinkedIn does not let this app's token read the profile; keep openid and profile among the app's scopes (PATCH the app), and start again.",
 }
 
 const eligibilityRemedy: Readonly<Partial<Record<ProviderName, string>>> = {

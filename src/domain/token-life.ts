@@ -71,7 +71,9 @@ export function isUsable(token: Pick<TokenTimes, "expiresAt">, now: Date): boole
 
 /** Whether a reader should have it renewed first. A short-lived token has a margin of a quarter of its life at the most. */
 export function isDueWhenRead(token: TokenTimes, now: Date): boolean {
-  if (token.expiresAt === null || !isRenewable(token, now)) return false
+  if (!isRenewable(token, now)) return false
+  // As for {@link assumedExpiry}: it was given by hand beside a refresh token that was there already.
+  if (token.expiresAt === null) return token.hasRefreshToken
   const life = token.expiresAt.getTime() - token.obtainedAt.getTime()
   const margin = Math.max(usableMs, Math.min(readMarginMs[token.provider], life / 4))
   return token.expiresAt.getTime() - now.getTime() <= margin
@@ -94,6 +96,11 @@ export function isRenewable(token: TokenTimes, now: Date): boolean {
 export function renewableFrom(token: Pick<TokenTimes, "provider" | "obtainedAt">): Date {
   const age = token.provider === "instagram" ? instagramMinAgeMs : 0
   return new Date(token.obtainedAt.getTime() + age)
+}
+
+/** A short-lived Instagram token, of an hour, ends long before it is old enough to be renewed. */
+function endsBeforeItRenews(token: TokenTimes): boolean {
+  return token.expiresAt !== null && !isRenewable(token, renewableFrom(token))
 }
 
 /**
@@ -136,8 +143,9 @@ function endOfRenewability(token: TokenTimes): Date | null {
 export function personNeededAt(token: TokenTimes): Date | null {
   switch (renewalOf(token)) {
     case "rotating":
-    case "itself":
       return null
+    case "itself":
+      return endsBeforeItRenews(token) ? token.expiresAt : null
     case "refresh_token":
       return token.refreshTokenExpiresAt
     case "none":

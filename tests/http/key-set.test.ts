@@ -210,8 +210,16 @@ test("a key set is read no further than 64 KiB, and one just below is taken", as
     )
   expect(await status(world, await token(es))).toBe(401)
   expect(sent).toBeLessThan(5_000_000)
+  const another = worldTrusting()
   source.answer = () => new Response(JSON.stringify({ keys: [es.jwk] }).padEnd(64 * 1024))
-  expect(await status(world, await token(es))).toBe(200)
+  expect(await status(another, await token(es))).toBe(200)
+})
+
+test("while there is no good key set, bad tokens do not make it be asked for again and again", async () => {
+  const world = worldTrusting()
+  source.answer = () => new Response("down", { status: 500 })
+  for (let i = 0; i < 20; i++) await status(world, await token(es))
+  expect(source.asked).toBe(1)
 })
 
 test("a redirect is never followed, not even to a good key set", async () => {

@@ -38,7 +38,7 @@ export function authentication(deps: {
   const verifyToken = deps.dashboardTokens && tokenVerifier(deps.dashboardTokens)
   return async (request) => {
     const header = request.headers.get("authorization")
-    if (header === null) {
+    if (header === null || !/^bearer /i.test(header)) {
       throw new ConnectError(
         "unauthenticated",
         "Send Authorization: Bearer with an API key or a dashboard token.",

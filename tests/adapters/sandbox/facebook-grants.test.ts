@@ -178,7 +178,7 @@ describe("a later consent with fewer Pages", () => {
     const box = openSandbox()
     const token = await connected(box, "facebook", cleo)
     const [first, second] = await pagesOf(box, token)
-    await codeOf(box, "facebook", { ...cleo, pages: books })
+    await connected(box, "facebook", { ...cleo, pages: books })
     expect(await reads(box, first?.access_token ?? "")).toBe(200)
     expect(await reads(box, second?.access_token ?? "")).toEqual([190, 492])
     expect(await isValid(box, first?.access_token ?? "")).toBe(true)
@@ -200,9 +200,9 @@ describe("a later consent with fewer Pages", () => {
   test("is undone by a still later one", async () => {
     const box = openSandbox()
     const [, second] = await pagesOf(box, await connected(box, "facebook", cleo))
-    await codeOf(box, "facebook", { ...cleo, pages: books })
+    await connected(box, "facebook", { ...cleo, pages: books })
     expect(await reads(box, second?.access_token ?? "")).toEqual([190, 492])
-    await codeOf(box, "facebook", cleo)
+    await connected(box, "facebook", cleo)
     expect(await reads(box, second?.access_token ?? "")).toBe(200)
   })
 
