@@ -2,7 +2,6 @@ import type { Principal } from "../domain/api-key.ts"
 import { type ConnectFlow, hasExpired } from "../domain/connect-flow.ts"
 import { invalidField, notFound } from "../domain/errors.ts"
 import { isId } from "../domain/id.ts"
-import { remedy } from "../domain/oauth-error.ts"
 import type { ProviderName } from "../domain/provider.ts"
 import type { UpstreamAccount } from "../ports/providers.ts"
 import type { OfferedFlow, Storage } from "../ports/storage.ts"
@@ -101,7 +100,7 @@ export function chooseAccounts(deps: ChooseAccountsDeps): ChooseAccounts {
       if (wanted.length === 0 || wanted.length < new Set(chosen).size) {
         throw invalid("must name one or more of the flow's choices, by their platform_account_id")
       }
-      if (!(await keepConnected(deps, offered.flow, wanted, granted))) {
+      if (!(await keepConnected(deps, offered.flow, wanted, granted, principal.actor))) {
         throw invalid("the flow has ended meanwhile; GET it to see how")
       }
     },
@@ -109,7 +108,7 @@ export function chooseAccounts(deps: ChooseAccountsDeps): ChooseAccounts {
 }
 
 async function decline(deps: ChooseAccountsDeps, flow: ConnectFlow): Promise<void> {
-  const detail = remedy("access_denied", flow.provider)
+  const detail = "The person chose none of the accounts they had granted; offer the connect button again."
   const event = flowEvent(deps, flow, "connect.failed", { reason: "access_denied", detail })
   await deps.storage.flows.fail(
     flow.id,

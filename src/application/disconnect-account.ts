@@ -3,7 +3,7 @@ import type { Principal } from "../domain/api-key.ts"
 import { notFound } from "../domain/errors.ts"
 import { isId } from "../domain/id.ts"
 import { providerTitle } from "../domain/provider.ts"
-import { isUsable, refreshLeaseMs } from "../domain/token-life.ts"
+import { isUsable, refreshLeaseMs, refreshTimeLimitMs } from "../domain/token-life.ts"
 import { ProviderFailure, type RevokeRequest } from "../ports/providers.ts"
 import type { HeldAccount } from "../ports/storage.ts"
 import {
@@ -23,7 +23,7 @@ import { providersOf } from "./start-connect.ts"
 export type DisconnectAccount = (principal: Principal, id: string) => Promise<void>
 
 const revokeLimitMs = 10_000
-const waitForRefreshMs = 10_000
+const waitForRefreshMs = refreshTimeLimitMs
 const pollMs = 150
 
 export function disconnectAccount(deps: TokenDeps): DisconnectAccount {
@@ -46,7 +46,7 @@ async function takeOver(deps: TokenDeps, principal: Principal, id: string): Prom
     const taken = await deps.tokens.claim(claim, {
       now,
       until: new Date(now.getTime() + refreshLeaseMs),
-      risky: false,
+      risky: mustRenewFirst(deps, held),
     })
     if (taken) return taken
     if (now.getTime() >= until) return held
@@ -73,9 +73,12 @@ async function revoke(deps: TokenDeps, held: HeldAccount): Promise<string> {
 }
 
 /** TikTok revokes by a living access token alone, so one that has ended is renewed first. */
+function mustRenewFirst(deps: TokenDeps, held: HeldAccount): boolean {
+  return held.account.provider === "tiktok" && !isUsable(tokenTimes(held), deps.now()) && isRisky(held)
+}
+
 async function revocable(deps: TokenDeps, held: HeldAccount): Promise<HeldAccount> {
-  if (held.account.provider !== "tiktok" || isUsable(tokenTimes(held), deps.now()) || !isRisky(held))
-    return held
+  if (!mustRenewFirst(deps, held)) return held
   await deps.refresher.refresh(held)
   return (await deps.tokens.read(held.account, held.account.id)) ?? held
 }
@@ -90,7 +93,9 @@ async function revokeRequest(deps: TokenDeps, held: HeldAccount): Promise<Revoke
     options: app?.options ?? {},
     accessToken: (await openToken(deps.box, held, "access_token")) ?? "",
     refreshToken: await openToken(deps.box, held, "refresh_token"),
-    personToken: await openToken(deps.box, held, "person_token"),
+    // Without the person's id nobody can tell which other Pages stand on the grant, so it is left alone.
+    personToken:
+      account.metadata.person_id === undefined ? null : await openToken(deps.box, held, "person_token"),
     deadline: AbortSignal.timeout(revokeLimitMs),
   }
 }

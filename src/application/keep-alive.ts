@@ -53,7 +53,8 @@ export function keepAlive(deps: TokenDeps): KeepAlive {
           risky: renewalOf({ provider, hasRefreshToken: true }) === "rotating",
         },
       )
-      await Promise.all(due.map(renewOne))
+      // One that cannot be judged afterwards is no reason to leave the others unawaited.
+      await Promise.allSettled(due.map(renewOne))
       return due.length
     },
 

@@ -16,6 +16,7 @@ export async function keepConnected(
   flow: ConnectFlow,
   wanted: readonly UpstreamAccount[],
   granted: readonly UpstreamAccount[],
+  actor = "browser",
 ): Promise<readonly string[] | undefined> {
   const sealed: ConnectedAccount[] = []
   for (const upstream of wanted) {
@@ -27,14 +28,14 @@ export async function keepConnected(
         oauthAppId: flow.oauthAppId,
         reference: flow.reference,
         missingScopes: missingScopes(flow.scopes, upstream.scopes),
-        event: flowEvent(deps, flow, "account.connected", { reference: flow.reference }),
+        event: flowEvent(deps, flow, "account.connected", { reference: flow.reference }, actor),
       }),
     )
   }
   const accounts = await deps.storage.flows.connect(flow.id, sealed, deps.now())
   if (!accounts) return undefined
   // The connect is done and stored; what it says of other accounts must not undo it.
-  await noteLostGrants(deps, flow, granted).catch((fault: unknown) => deps.onFault(fault, flow.id))
+  await noteLostGrants(deps, flow, granted, actor).catch((fault: unknown) => deps.onFault(fault, flow.id))
   return accounts.map((account) => account.id)
 }
 
@@ -43,11 +44,12 @@ async function noteLostGrants(
   deps: KeepConnectedDeps,
   flow: ConnectFlow,
   granted: readonly UpstreamAccount[],
+  actor: string,
 ): Promise<void> {
   const personId = granted[0]?.metadata.person_id
   if (flow.provider !== "facebook" || personId === undefined) return
   const detail = `The person's newest consent at ${providerTitle.facebook} left this Page out, so its token may no longer work; ask them to connect again and tick it.`
-  const event = flowEvent(deps, flow, "account.updated", { detail })
+  const event = flowEvent(deps, flow, "account.updated", { detail }, actor)
   await deps.storage.tokens.noteLostGrants(
     {
       owner: flow,

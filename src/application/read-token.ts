@@ -59,19 +59,22 @@ export function readTokens(deps: TokenDeps): ReadTokens {
         const need = readerNeeds(account, deps.now())
         if (need instanceof ConnectError) throw need
         if (need === "serve") return serve(deps, account)
+        const left = until - deps.now().getTime()
+        if (left <= 0) throw unavailable(account, deps.now())
         const usable = isUsable(tokenTimes(account), deps.now())
         const step =
           need === "refresh"
             ? shared(id, () => deps.refresher.claimAndRefresh(account))
             : shared(`${id} wait`, () => deps.wait(pollMs))
         if (usable) {
-          await Promise.race([step, deps.wait(courtesyMs)])
+          // A store that cannot claim is no reason to withhold a token that is still good.
+          const harmless = step.catch((fault: unknown) => deps.onFault(fault, id))
+          await Promise.race([harmless, deps.wait(courtesyMs)])
           const better = await held(principal, id)
           if (isUsable(tokenTimes(better), deps.now())) return serve(deps, better)
         } else {
-          await step
+          await within(left, step)
         }
-        if (deps.now().getTime() >= until) throw unavailable(account, deps.now())
       }
     },
 
@@ -85,9 +88,13 @@ export function readTokens(deps: TokenDeps): ReadTokens {
         const need = forcedNeeds(account, deps.now())
         if (need instanceof ConnectError) throw need
         if (need === "refresh" && !mayTry) throw readerRefusal(account, deps.now())
-        if (deps.now().getTime() >= until) throw unavailable(account, deps.now())
+        const left = until - deps.now().getTime()
+        if (left <= 0) throw unavailable(account, deps.now())
         if (need === "refresh") {
-          await shared(id, () => deps.refresher.claimAndRefresh(account))
+          await within(
+            left,
+            shared(id, () => deps.refresher.claimAndRefresh(account)),
+          )
           mayTry = false
         } else {
           await shared(`${id} wait`, () => deps.wait(pollMs))
@@ -112,9 +119,11 @@ function readerNeeds(held: HeldAccount, now: Date): Need {
   const times = tokenTimes(held)
   const usable = isUsable(times, now)
   if (usable && !isDueWhenRead(times, now)) return "serve"
-  if (!isRenewable(times, now) || !canAuthenticate(held)) return usable ? "serve" : ended(account)
+  if (!canAuthenticate(held)) return usable ? "serve" : notRenewable(held, now)
+  if (!isRenewable(times, now)) return usable ? "serve" : ended(account)
   if (isLeased(held, now)) return usable ? "serve" : "wait"
-  if (refresh.retryAt !== null && refresh.retryAt > now) return usable ? "serve" : readerRefusal(held, now)
+  if (refresh.retryAt !== null && refresh.retryAt > now && !credentialsChanged(held))
+    return usable ? "serve" : readerRefusal(held, now)
   return "refresh"
 }
 
@@ -125,6 +134,11 @@ function forcedNeeds(held: HeldAccount, now: Date): Need {
   const times = tokenTimes(held)
   if (!isRenewable(times, now) || !canAuthenticate(held)) return notRenewable(held, now)
   return isLeased(held, now) ? "wait" : "refresh"
+}
+
+/** Whether the app was changed since its credentials were refused: then the back-off has lost its reason. */
+function credentialsChanged({ account, app, refresh }: HeldAccount): boolean {
+  return refresh.lastFailure === "invalid_client" && app !== null && app.updatedAt > account.updatedAt
 }
 
 function isLeased({ refresh }: HeldAccount, now: Date): boolean {
@@ -189,6 +203,13 @@ function notRenewable(held: HeldAccount, now: Date): ConnectError {
     "not_renewable",
     `${title} gave nothing that could renew this token; it is usable${times.expiresAt ? ` until ${times.expiresAt.toISOString()}` : ""}, and only the person can renew it with start?account_id=${account.id}.`,
   )
+}
+
+/** Waits for a step no longer than the caller's patience lasts; storing what a provider gave may outlast everybody's. */
+async function within(ms: number, step: Promise<void>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, ms)
+  await Promise.race([step, promise]).finally(() => clearTimeout(timer))
 }
 
 /** Callers who come while a step is under way get that very step. */

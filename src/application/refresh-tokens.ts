@@ -3,6 +3,7 @@ import { type EventType, newEvent } from "../domain/event.ts"
 import { type OAuthErrorReason, remedy } from "../domain/oauth-error.ts"
 import { missingScopes, providerTitle } from "../domain/provider.ts"
 import {
+  healthByClock,
   refreshLeaseMs,
   refreshTimeLimitMs,
   renewalOf,
@@ -38,7 +39,6 @@ export type RefreshOutcome = "renewed" | "refused" | "failed" | "superseded"
 
 const prolongEveryMs = refreshLeaseMs / 3
 const storeAgainMs = 250
-const longestStoreAgainMs = 5_000
 const storeGiveUpMs = 5 * 60_000
 
 export function tokenTimes({
@@ -138,9 +138,10 @@ async function refreshUnderClaim(deps: RefreshDeps, claimed: HeldAccount): Promi
   const prolonging = prolongWhileWaiting(deps, claim)
   let sent = false
   try {
+    const providers = providersOf(deps.providers, claimed.account.environment)
     const request = await refreshRequest(deps, claimed)
     sent = true
-    const given = await providersOf(deps.providers, claimed.account.environment).refresh(request)
+    const given = await providers.refresh(request)
     return (await store(deps, claim, claimed, given)) ? "renewed" : "superseded"
   } catch (error) {
     if (!(error instanceof ProviderFailure)) deps.onFault(error, claim.accountId)
@@ -182,17 +183,18 @@ async function store(
   given: RefreshedTokens,
 ): Promise<Account | undefined> {
   const renewed = await sealRenewed(deps, held, given)
-  const { health } = held.account
   const event =
-    health === "active" ? null : accountEvent(deps, held.account, "account.updated", "The token was renewed.")
+    held.account.health === renewed.health
+      ? null
+      : accountEvent(deps, held.account, "account.updated", "The token was renewed.")
   const giveUpAt = deps.now().getTime() + storeGiveUpMs
-  for (let pause = storeAgainMs; ; pause = Math.min(pause * 2, longestStoreAgainMs)) {
+  for (;;) {
     try {
       return await deps.tokens.renew(claim, renewed, event)
     } catch (error) {
       if (deps.now().getTime() >= giveUpAt) throw error
       deps.onFault(error, claim.accountId)
-      await deps.wait(pause)
+      await deps.wait(storeAgainMs)
     }
   }
 }
@@ -218,6 +220,10 @@ async function sealRenewed(
     refreshTokenExpiresAt,
   }
   const requested = [...account.scopes, ...account.missingScopes]
+  const plan = planOf(times, row)
+  // Renewing does not move the day on which the person is needed: what was announced stays so.
+  const needed = healthByClock({ ...account, health: "active", personNeededAt: plan.personNeededAt }, now)
+  const staysExpiring = account.health === "expiring" && needed !== undefined
   return {
     credentials: {
       accessToken: await seal("access_token", given.accessToken),
@@ -231,9 +237,9 @@ async function sealRenewed(
     tokenExpiresAt: given.expiresAt,
     scopes: given.scopes,
     missingScopes: given.scopes && missingScopes(requested, given.scopes),
-    health: "active",
-    healthDetail: null,
-    plan: planOf(times, row),
+    health: staysExpiring ? "expiring" : "active",
+    healthDetail: staysExpiring ? account.healthDetail : null,
+    plan,
     at: now,
   }
 }

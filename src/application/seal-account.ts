@@ -1,14 +1,8 @@
 import type { Account, SealedCredentials } from "../domain/account.ts"
 import type { DomainEvent } from "../domain/event.ts"
 import type { Owner } from "../domain/owner.ts"
-import { type ProviderName, providerTitle } from "../domain/provider.ts"
-import {
-  healthByClock,
-  keepAliveAt,
-  personNeededAt,
-  spreadOf,
-  type TokenTimes,
-} from "../domain/token-life.ts"
+import type { ProviderName } from "../domain/provider.ts"
+import { keepAliveAt, personNeededAt, spreadOf, type TokenTimes } from "../domain/token-life.ts"
 import type { Clock, SecretBox } from "../ports/crypto.ts"
 import type { UpstreamAccount, UpstreamTokens } from "../ports/providers.ts"
 import type { ConnectedAccount } from "../ports/storage.ts"
@@ -63,7 +57,6 @@ export async function sealAccount(
     personTokenExpiresAt: tokens.personTokenExpiresAt,
   }
   const plan = planOf(times, row)
-  const health = healthByClock({ provider, health: "active", personNeededAt: plan.personNeededAt }, now)
   const account: Account = {
     id: deps.newId("acc"),
     tenant: owner.tenant,
@@ -73,12 +66,9 @@ export async function sealAccount(
     handle: upstream.handle,
     displayName: upstream.displayName,
     avatarUrl: upstream.avatarUrl,
-    health: health ?? "active",
-    // Without the id: where the account exists already it keeps its own.
-    healthDetail:
-      health === "expiring"
-        ? `${providerTitle[provider]}'s grant ends on ${plan.personNeededAt?.toISOString()} and only the person can renew it; ask the person to connect again before that, with this account's id as account_id of start.`
-        : null,
+    // An end that is near is announced like any other: by the clock, with its detail and its event.
+    health: "active",
+    healthDetail: null,
     connectionType: origin.connectionType,
     oauthAppId: origin.oauthAppId,
     scopes: upstream.scopes,

@@ -95,7 +95,7 @@ export function remedy(reason: OAuthErrorReason, provider: ProviderName): string
     case "provider_timeout":
       return `${title} did not answer in time; try again, the code of this attempt is spent.`
     case "invalid_response":
-      return `${title} answered with something that is not the documented format; try again, and if it repeats look at the log under this flow's id.`
+      return `${title} answered with something that is not the documented format; try again, and if it repeats see provider_error on this flow for what it was.`
     case "provider_error":
       return `${title} refused with an error Mooring does not know; provider_error on this flow holds what it said.`
     case "account_mismatch":

@@ -147,10 +147,15 @@ export function personNeededAt(token: TokenTimes): Date | null {
     case "itself":
       return endsBeforeItRenews(token) ? token.expiresAt : null
     case "refresh_token":
-      return token.refreshTokenExpiresAt
+      return later(token.refreshTokenExpiresAt, token.expiresAt)
     case "none":
       return token.provider === "facebook" ? token.personTokenExpiresAt : token.expiresAt
   }
+}
+
+/** Null where the first is: an end that nobody told is none. */
+function later(end: Date | null, other: Date | null): Date | null {
+  return end !== null && other !== null && other > end ? other : end
 }
 
 /** What the clock alone makes of an account's health, and what to tell about it. Undefined where it changes nothing. */

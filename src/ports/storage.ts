@@ -195,7 +195,8 @@ export interface AccountTokens {
   /**
    * Finds at most `limit` accounts whose health the clock has changed: `active` ones with `personNeededAt` at or
    * before `soon`; ones not yet `reauthorization_required` with it at or before `now`, Facebook's left out; and
-   * `active` or `expiring` ones whose lease has ended with `sentAt` set, since their refresher died. Over all owners.
+   * `active` or `expiring` ones whose lease has ended with `sentAt` set, since their refresher died. Ones that are
+   * being refreshed at `now` are left alone. Over all owners.
    */
   findChangedByClock(now: Date, soon: Date, limit: number): Promise<readonly HeldAccount[]>
   /** Changes health and its detail alone, when both fence and health are still those seen. */

@@ -164,6 +164,33 @@ describe("reading a token", () => {
     })
   })
 
+  test("a new client secret is tried at once, whatever the back-off", async () => {
+    const { world, id, app } = await connected()
+    world.provider.refresh = async () => {
+      throw failure("invalid_client")
+    }
+    for (let i = 0; i < 8; i++) {
+      world.pass(7 * hour)
+      await rejection(world.tokens.read(acme, id))
+    }
+    world.pass(1)
+    await world.apps.change(acme, app.id, { clientSecret: "fake-right-secret" })
+    world.provider.refresh = async () => renewed(world)
+    expect((await world.tokens.read(acme, id)).accessToken).toBe("fake-renewed-access-token")
+  })
+
+  test("a store that cannot claim withholds no token that is still good", async () => {
+    const storage = memoryStorage()
+    const full = {
+      ...storage,
+      tokens: { ...storage.tokens, claim: async () => Promise.reject(new Error("the disk is full")) },
+    }
+    const { world, id } = await connected({ storage: full })
+    world.pass(2 * hour - 60_000)
+    expect((await world.tokens.read(acme, id)).accessToken).toBe("fake-access-token-of-ann")
+    expect(world.faults).not.toEqual([])
+  })
+
   test("a lost answer of a rotating refresh is said to be one, tried once more, and then settled", async () => {
     const { world, id } = await connected()
     world.provider.refresh = async () => {
@@ -282,6 +309,16 @@ describe("a forced refresh", () => {
     expect((await world.tokens.refresh(acme, id)).health).toBe("active")
   })
 
+  test("that fails does not call a living token ended", async () => {
+    const { world, id } = await connected()
+    world.provider.refresh = async () => {
+      throw failure("provider_unavailable")
+    }
+    const { code, message } = await rejection(world.tokens.refresh(acme, id))
+    expect(code).toBe("provider_unavailable")
+    expect(message).toContain("can still be used")
+  })
+
   test("is refused where nothing can renew the token, with the reason", async () => {
     const { world } = await connected()
     await world.addApp({ provider: "linkedin", name: "L" })
@@ -364,6 +401,61 @@ describe("in the background", () => {
   })
 })
 
+describe("what only the person can renew", () => {
+  const linkedin = async (world: ConnectWorld, end: Date): Promise<string> => {
+    await world.addApp({ provider: "linkedin", name: "L" })
+    world.provider.answer = async () => [
+      upstreamAccount({
+        tokens: { ...upstreamAccount().tokens, expiresAt: end, refreshTokenExpiresAt: end },
+      }),
+    ]
+    const { flow, state } = await world.begin({ provider: "linkedin" })
+    await world.complete("linkedin", query({ state, code: "c" }))
+    return (await world.viewFlow(acme, flow.id)).flow.accountIds[0] ?? ""
+  }
+
+  test("is announced once, with its time, and stays announced over renewals that do not move it", async () => {
+    const { world } = await connected()
+    const end = new Date(world.now().getTime() + 20 * day)
+    const id = await linkedin(world, end)
+    expect((await account(world, id))?.health).toBe("active")
+    world.pass(14 * day)
+    world.provider.refresh = async () => refreshedTokens({ expiresAt: end, refreshTokenExpiresAt: end })
+    for (let i = 0; i < 3; i++) {
+      await world.keepAlive.tellTime()
+      await world.tokens.refresh(acme, id)
+    }
+    const told = await account(world, id)
+    expect(told?.health).toBe("expiring")
+    expect(told?.healthDetail).toContain(end.toISOString())
+    expect((await eventTypes(world)).filter((type) => type === "account.expiring")).toHaveLength(1)
+  })
+
+  test("is announced where a connect brings it near its end, but not where a token we hold renews it", async () => {
+    const { world, id } = await connected()
+    const inTwoHours = () => new Date(world.now().getTime() + 2 * hour)
+    const withoutRefreshToken = (platformAccountId: string) => async () => [
+      upstreamAccount({
+        platformAccountId,
+        tokens: { ...upstreamAccount().tokens, refreshToken: null, expiresAt: inTwoHours() },
+      }),
+    ]
+    // X answers a reconnect without a refresh token; the one we hold goes on renewing.
+    const again = await world.begin({ accountId: id })
+    world.provider.answer = withoutRefreshToken("2244994945")
+    await world.complete("x", query({ state: again.state, code: "c" }))
+    await world.keepAlive.tellTime()
+    expect((await account(world, id))?.health).toBe("active")
+
+    world.provider.answer = withoutRefreshToken("7")
+    const { flow, state } = await world.begin()
+    await world.complete("x", query({ state, code: "c" }))
+    const short = (await world.viewFlow(acme, flow.id)).flow.accountIds[0] ?? ""
+    await world.keepAlive.tellTime()
+    expect((await account(world, short))?.health).toBe("expiring")
+  })
+})
+
 describe("disconnecting", () => {
   test("revokes both of X's tokens, forgets the account, and says what X did", async () => {
     const { world, id, app } = await connected()
@@ -414,6 +506,28 @@ describe("disconnecting", () => {
     expect(world.revocations).toHaveLength(0)
     await world.disconnect(acme, second)
     expect(world.revocations[0]?.personToken).toBe("fake-person-token")
+  })
+
+  test("a Page that was updated by hand is removed without ending the grant of the others", async () => {
+    const world = connectWorld()
+    await world.addApp({ provider: "facebook", name: "F" })
+    world.provider.answer = async () =>
+      ["1", "2"].map((platformAccountId) =>
+        upstreamAccount({
+          platformAccountId,
+          metadata: { person_id: "7" },
+          tokens: { ...upstreamAccount().tokens, refreshToken: null, personToken: "fake-person-token" },
+        }),
+      )
+    const { state } = await world.begin({ provider: "facebook" })
+    await world.complete("facebook", query({ state, code: "c" }))
+    const { account: byHand } = await world.register(acme, {
+      provider: "facebook",
+      platformAccountId: "1",
+      accessToken: "fake-typed-token",
+    })
+    await world.disconnect(acme, byHand.id)
+    expect(world.revocations.map((asked) => asked.personToken)).toEqual([null])
   })
 
   test("a later consent without a Page says so on that Page, once", async () => {

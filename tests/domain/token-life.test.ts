@@ -192,6 +192,20 @@ describe("the person is needed", () => {
     ["never for X with a refresh token", token("x", { hasRefreshToken: true }), null],
     ["at the end of X's token without one", token("x"), at(2 * hour)],
     ["never for Instagram", token("instagram", { expiresAt: at(60 * day) }), null],
+    [
+      "at the end of an Instagram token too short-lived to renew",
+      token("instagram", { expiresAt: at(hour) }),
+      at(hour),
+    ],
+    [
+      "at the later end of a LinkedIn partner's two tokens",
+      token("linkedin", {
+        hasRefreshToken: true,
+        expiresAt: at(60 * day),
+        refreshTokenExpiresAt: at(11 * day),
+      }),
+      at(60 * day),
+    ],
     ["at LinkedIn's sixtieth day", token("linkedin", { expiresAt: at(60 * day) }), at(60 * day)],
     [
       "at the end of a LinkedIn partner's refresh token",
@@ -238,6 +252,11 @@ describe("after a failure", () => {
     expect(retryAt(1, 900, 0.3, now)).toEqual(at(900_000))
     expect(retryAt(12, 1, 1, now)).toEqual(at(6 * hour))
   })
+})
+
+test("a token whose end nobody told is due at once where a refresh token can replace it", () => {
+  expect(isDueWhenRead(token("x", { expiresAt: null, hasRefreshToken: true }), now)).toBe(true)
+  expect(isDueWhenRead(token("x", { expiresAt: null }), now)).toBe(false)
 })
 
 test("a token whose end nobody told is renewed soon, where it can be", () => {

@@ -312,6 +312,14 @@ describe("a query", () => {
   })
 })
 
+test("a list with twenty thousand bad entries is answered shortly", async () => {
+  const world = httpWorld()
+  const body = { ...newApp, allowed_return_urls: Array(20_000).fill("") }
+  const response = await world.call("POST", "/v1/oauth-apps", { as: await world.key(), body })
+  expect(response.status).toBe(400)
+  expect((await response.text()).length).toBeLessThan(8_000)
+})
+
 test("a body with thousands of unknown fields is answered shortly, and at once", async () => {
   const { world, as } = await ready
   const body = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`f${i}`, 1]))

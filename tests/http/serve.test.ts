@@ -63,6 +63,19 @@ test("a whole connect goes over a real socket", async () => {
   expect([back.status, back.headers.get("location")]).toEqual([302, `${returnUrl}&connected=x`])
 })
 
+test("a server that stops is not held up by a body that never ends", async () => {
+  const { serving } = await servedWorld()
+  const socket = connect(serving.port, "127.0.0.1")
+  socket.on("error", () => {})
+  socket.write(
+    "POST /v1/oauth/x/choose?ticket=a HTTP/1.1\r\nHost: m\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 60000\r\n\r\na",
+  )
+  await Bun.sleep(100)
+  const stopped = serving.stop(200).then(() => "stopped")
+  expect(await Promise.race([stopped, Bun.sleep(10_000).then(() => "still open")])).toBe("stopped")
+  socket.destroy()
+})
+
 describe("a server", () => {
   test("takes a port for itself: a second one there is refused, with a sentence", async () => {
     const { world, serving } = await servedWorld()

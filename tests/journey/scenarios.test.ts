@@ -127,6 +127,21 @@ test("a LinkedIn member's organisations are accounts beside their own, where the
   expect((await api.call("DELETE", `/v1/oauth-apps/${app.id}`)).status).toBe(204)
 })
 
+test("what one tenant does in the sandbox ends nothing of another's", async () => {
+  const tenants = await Promise.all(
+    ["one", "two"].map(async (tenant) => client(mooring.url, await mooring.key(tenant, "test"))),
+  )
+  const ids = await Promise.all(
+    tenants.map(async (tenant) => {
+      const started = await tenant.json<Started>("GET", "/v1/oauth/tiktok/start")
+      await followConsent(started.authorize_url, { scenario: "approve", person: "ann" })
+      return (await tenant.json<FlowAnswer>("GET", `/v1/oauth/flows/${started.flow_id}`)).account_ids[0]
+    }),
+  )
+  expect((await tenants[0]?.call("DELETE", `/v1/accounts/${ids[0]}`))?.status).toBe(204)
+  expect((await tenants[1]?.call("POST", `/v1/accounts/${ids[1]}/refresh`))?.status).toBe(200)
+})
+
 test("an unticked scope is listed as missing", async () => {
   const started = await start("tiktok")
   await followConsent(started.authorize_url, { scenario: "untick:video.publish", person: "ben" })

@@ -15,7 +15,7 @@ export interface BackgroundWork {
 
 const sweepEveryMs = 10_000
 const keepAliveEveryMs = 30_000
-const tellTimeEveryMs = 60_000
+const tellTimeEveryMs = 10_000
 
 /** What goes on without being asked; each provider by itself, so that one that hangs holds up none of the others. */
 export function backgroundWork({ sweep, keepAlive }: BackgroundUses, log: Log): BackgroundWork {
@@ -33,7 +33,7 @@ export function backgroundWork({ sweep, keepAlive }: BackgroundUses, log: Log): 
   }
   const renewing = (provider: ProviderName) => async () => {
     const renewed = await keepAlive.renewDue(provider)
-    if (renewed > 0) log.info({ provider, accounts: renewed }, "kept alive")
+    if (renewed > 0) log.info({ provider, accounts: renewed }, "renewals tried")
     return renewed > 0
   }
   const all = [

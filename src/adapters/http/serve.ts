@@ -20,23 +20,37 @@ export function serve(
   edge: Edge,
   options: { readonly host: string; readonly port: number; readonly trustedProxies: number },
 ): Serving {
+  const underWay = new Set<Promise<Response>>()
+  /** Work goes on when its client has gone, and Bun's own `stop` does not wait for it then. */
+  const tracked = (answer: Promise<Response>): Promise<Response> => {
+    underWay.add(answer)
+    return answer.finally(() => underWay.delete(answer))
+  }
   const server = Bun.serve({
     hostname: options.host,
     port: options.port,
     reusePort: false,
     idleTimeout: idleTimeoutSeconds,
-    // Bodies are read as they come and no further than our own limit, which answers with a problem document; Bun's would be a bare 413 that no log line tells of.
+    // Bodies are read as they come and no further than our own limit, which answers with a problem document;
+    // Bun's would be a bare 413 that no log line tells of.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch: (request, server) =>
-      edge(request, clientAddress(request, server.requestIP(request)?.address ?? "", options.trustedProxies)),
+      tracked(
+        edge(
+          request,
+          clientAddress(request, server.requestIP(request)?.address ?? "", options.trustedProxies),
+        ),
+      ),
     // The edge answers every fault but one of its own log; Bun would show its stack outside production.
     error: () => new Response(null, { status: 500 }),
   })
   return {
     port: server.port ?? options.port,
     async stop(withinMs = stopWithinMs) {
-      const cut = setTimeout(() => void server.stop(true), withinMs)
-      await server.stop().finally(() => clearTimeout(cut))
+      const late = Promise.withResolvers<void>()
+      const cut = setTimeout(() => late.resolve(server.stop(true)), withinMs)
+      const done = server.stop().then(() => Promise.allSettled(underWay))
+      await Promise.race([done, late.promise]).finally(() => clearTimeout(cut))
     },
   }
 }

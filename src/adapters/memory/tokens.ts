@@ -255,5 +255,6 @@ function isChangedByClock(row: KeptAccount, now: Date, soon: Date): boolean {
     refresh.leaseUntil !== null &&
     !isLeased(row, now)
   const ended = health !== "reauthorization_required" && provider !== "facebook" && neededBy(now)
+  if (isLeased(row, now)) return false
   return died || ended || (health === "active" && neededBy(soon))
 }

@@ -84,11 +84,12 @@ export function postgresTokens(sql: Sql): AccountTokens {
         select ${list(sql, heldColumns)}, ${appOf(sql, "accounts")} from accounts where id in (
           (
             select id from accounts
-            where health = 'active' and person_needed_at <= ${soon}
+            where health = 'active' and person_needed_at <= ${soon} and ${isFree(sql, now)}
             order by person_needed_at limit ${limit}
           ) union (
             select id from accounts
             where health <> 'reauthorization_required' and provider <> 'facebook' and person_needed_at <= ${now}
+              and ${isFree(sql, now)}
             order by person_needed_at limit ${limit}
           ) union (
             select id from accounts

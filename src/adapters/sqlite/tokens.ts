@@ -190,7 +190,7 @@ function statements(db: Database) {
     ),
     // Again a query for each index.
     findChangedByClock: db.query<Row, [Row]>(
-      `${selectHeld} where accounts.id in (
+      `${selectHeld} where ${isFree} and accounts.id in (
          select id from accounts where health = 'active' and person_needed_at <= $soon
          union all
          select id from accounts where health in ('active', 'expiring', 'refresh_unknown')

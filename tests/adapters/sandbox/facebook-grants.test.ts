@@ -173,6 +173,13 @@ describe("the consent page's ticks for Pages", () => {
   })
 })
 
+test("a consent is nothing until its code is redeemed, since anybody may post to the page", async () => {
+  const box = openSandbox()
+  const [, second] = await pagesOf(box, await connected(box, "facebook", cleo))
+  await codeOf(box, "facebook", { ...cleo, pages: books })
+  expect(await reads(box, second?.access_token ?? "")).toBe(200)
+})
+
 describe("a later consent with fewer Pages", () => {
   test("ends the tokens of those it leaves out, from the moment it is given, and no others", async () => {
     const box = openSandbox()
