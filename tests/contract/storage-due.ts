@@ -187,6 +187,14 @@ export function dueContract(storage: () => Storage): void {
     expect(await changed(4)).toHaveLength(4)
   })
 
+  test("what is being refreshed is left alone, since its refresh may change it as well", async () => {
+    const account = await keepNeeding(now, "active")
+    await claimed(storage(), account, { now, until: after(1), risky: false })
+    expect(await changed()).toEqual([])
+    const later = await storage().tokens.findChangedByClock(after(1), soon, 50)
+    expect(idsOf(later)).toEqual([account.id])
+  })
+
   test("it has changed accounts whose refresher died: the lease has ended with a token at risk", async () => {
     const lease = { now: after(-20), until: now, risky: true }
     const died = async (health: Health, change: Partial<Lease> = {}) => {
