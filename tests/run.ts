@@ -5,8 +5,18 @@ import { join } from "node:path"
 
 const folder = mkdtempSync(join(tmpdir(), "mooring-tests-"))
 const report = join(folder, "junit.xml")
+// A test or its hook may be the first to need a database or a browser, and the machines are shared. On the
+// command line, since a default set in code holds for the first file alone.
+const timeoutMs = 60_000
 const runner = Bun.spawn(
-  [process.execPath, "test", "--reporter=junit", `--reporter-outfile=${report}`, ...process.argv.slice(2)],
+  [
+    process.execPath,
+    "test",
+    `--timeout=${timeoutMs}`,
+    "--reporter=junit",
+    `--reporter-outfile=${report}`,
+    ...process.argv.slice(2),
+  ],
   { stdio: ["ignore", "inherit", "inherit"] },
 )
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => runner.kill(signal))

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test"
 import { createHash } from "node:crypto"
 import { waitingPage } from "../../src/adapters/http/pages.ts"
+import { memoryStorage } from "../../src/adapters/memory/storage.ts"
 import { oauthErrorReasons, pageOnlyReasons } from "../../src/domain/oauth-error.ts"
 import { providerNames, providerTitle } from "../../src/domain/provider.ts"
+import type { Storage } from "../../src/ports/storage.ts"
 import { refusal, upstreamAccount } from "../support/connect-world.ts"
 import { httpWorld } from "../support/http-world.ts"
 
@@ -127,6 +129,33 @@ describe("the refusal page", () => {
       expect(html).toContain(`<code>${page.headers.get("x-request-id")}</code>`)
     }
   })
+})
+
+test("a fault of ours at the callback is a page that can be loaded again, and the flow is as it was", async () => {
+  const storage = memoryStorage()
+  let down = true
+  const away: Storage = {
+    ...storage,
+    flows: {
+      ...storage.flows,
+      consume: (...args) =>
+        down ? Promise.reject(new Error("connection refused")) : storage.flows.consume(...args),
+    },
+  }
+  const world = httpWorld({ storage: away })
+  const key = await world.key()
+  await world.storeApp(key)
+  const { state } = await world.startFlow(key)
+  const address = `/v1/oauth/x/callback?state=${state}&code=fake-code`
+  const page = await world.call("GET", address)
+  expect(page.status).toBe(500)
+  expect(page.headers.get("content-type")).toContain("text/html")
+  const html = await page.text()
+  expect(html).toContain("Load this page again")
+  expect(html).not.toContain("refused")
+  expect(world.faultsSeen).toHaveLength(1)
+  down = false
+  expect((await world.call("GET", address)).headers.get("location")).toContain("connected=x")
 })
 
 test("the waiting page tries again by itself, without a script", async () => {

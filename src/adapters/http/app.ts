@@ -19,6 +19,7 @@ import { contextOf } from "./context.ts"
 import { healthRoutes } from "./health-routes.ts"
 import { readJson } from "./json-body.ts"
 import { oauthAppRoutes } from "./oauth-app-routes.ts"
+import { faultPage } from "./pages.ts"
 import { problem } from "./problem.ts"
 import { readSchemaErrors } from "./schemas.ts"
 
@@ -48,8 +49,9 @@ export function httpApp(application: Application, onFault: (fault: unknown, requ
         const context = contextOf(request)
         context.route ??= route
         const refusal = readError(error)
-        if (!(refusal instanceof ConnectError)) onFault(error, context.id)
-        return problem(refusal, context.id)
+        if (refusal instanceof ConnectError) return problem(refusal, context.id)
+        onFault(error, context.id)
+        return browserRoutes.includes(route) ? faultPage(context.id) : problem(refusal, context.id)
       })
       // Elysia parses whatever is no GET; a DELETE has no body that says anything.
       .onParse({ as: "global" }, ({ request, route }) =>
@@ -68,6 +70,9 @@ export function httpApp(application: Application, onFault: (fault: unknown, requ
       .use(healthRoutes(application.ready))
   )
 }
+
+/** Where nobody but a person's browser comes, who is better shown a page than a problem document. */
+const browserRoutes: readonly string[] = ["/v1/oauth/:provider/callback", "/v1/oauth/:provider/choose"]
 
 /** What takes no body, and the one page that takes a form and reads it itself. */
 const withoutJson: readonly string[] = ["/v1/accounts/:id/refresh", "/v1/oauth/:provider/choose"]

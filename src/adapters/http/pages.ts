@@ -97,6 +97,17 @@ export function refusalPage(reason: PageOnlyReason, requestId: string): Response
   })
 }
 
+/** A fault of our own before the flow was taken or ended: the same address works once we are well again. */
+export function faultPage(requestId: string): Response {
+  return page({
+    status: 500,
+    tone: "bad",
+    title: "Something failed on our side",
+    says: ["Nothing was lost. Load this page again in a moment."],
+    foot: [["Request", requestId]],
+  })
+}
+
 /** Where a connect ends that has no page of the tenant's to return to. */
 export function landingPage(flow: ConnectFlow): Response {
   const title = providerTitle[flow.provider]
