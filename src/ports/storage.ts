@@ -35,7 +35,7 @@ export interface OAuthApps {
    */
   add(app: OAuthApp, event: DomainEvent): Promise<OAuthApp>
   find(owner: Owner, id: string): Promise<OAuthApp | undefined>
-  /** The default app of the provider, if the owner has any app for it. */
+  /** The default app of the provider; undefined where the owner has none for it. */
   findDefault(owner: Owner, provider: ProviderName): Promise<OAuthApp | undefined>
   /** Oldest first. */
   list(owner: Owner, provider?: ProviderName): Promise<readonly OAuthApp[]>
