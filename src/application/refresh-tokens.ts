@@ -130,10 +130,15 @@ async function claimAndRefresh(deps: RefreshDeps, seen: HeldAccount): Promise<vo
     { accountId: seen.account.id, fence: seen.refresh.fence },
     { now, until: new Date(now.getTime() + refreshLeaseMs), risky: isRisky(seen) },
   )
-  if (claimed) await refreshUnderClaim(deps, claimed)
+  if (claimed) await refreshUnderClaim(deps, claimed, seen.refresh.sentAt !== null)
 }
 
-async function refreshUnderClaim(deps: RefreshDeps, claimed: HeldAccount): Promise<RefreshOutcome> {
+/** `doubted`: an earlier refresh was sent whose fate nobody knows, though the clock has not told of it yet. */
+async function refreshUnderClaim(
+  deps: RefreshDeps,
+  claimed: HeldAccount,
+  doubted = false,
+): Promise<RefreshOutcome> {
   const claim: RefreshClaim = { accountId: claimed.account.id, fence: claimed.refresh.fence }
   const prolonging = prolongWhileWaiting(deps, claim)
   let sent = false
@@ -145,7 +150,7 @@ async function refreshUnderClaim(deps: RefreshDeps, claimed: HeldAccount): Promi
     return (await store(deps, claim, claimed, given)) ? "renewed" : "superseded"
   } catch (error) {
     if (!(error instanceof ProviderFailure)) deps.onFault(error, claim.accountId)
-    return await settle(deps, claim, claimed, { error, sent })
+    return await settle(deps, claim, claimed, { error, sent, doubted })
   } finally {
     clearInterval(prolonging)
   }
@@ -266,6 +271,8 @@ interface FailedAttempt {
   readonly error: unknown
   /** Whether the refresh token may have left this process. */
   readonly sent: boolean
+  /** Whether the fate of an earlier one was unknown already. */
+  readonly doubted: boolean
 }
 
 interface Verdict {
@@ -274,7 +281,7 @@ interface Verdict {
 }
 
 /** Only the provider's own word ends an account; a lost answer is said to be one; all else is tried again later. */
-function judge(deps: RefreshDeps, held: HeldAccount, { error, sent }: FailedAttempt): Verdict {
+function judge(deps: RefreshDeps, held: HeldAccount, { error, sent, doubted }: FailedAttempt): Verdict {
   const { account, refresh } = held
   const now = deps.now()
   const reason: OAuthErrorReason = error instanceof ProviderFailure ? error.reason : "server_error"
@@ -298,7 +305,7 @@ function judge(deps: RefreshDeps, held: HeldAccount, { error, sent }: FailedAtte
   // A fault of our own after the sending leaves the same doubt as an answer that never came, and a doubt that
   // was there before stays until the provider accepts or refuses.
   const lost = sent && (!(error instanceof ProviderFailure) || error.fate === "unknown")
-  const unknown = isRisky(held) && (lost || account.health === "refresh_unknown")
+  const unknown = isRisky(held) && (lost || doubted || account.health === "refresh_unknown")
   const health: Health = unknown ? "refresh_unknown" : account.health
   const detail = unknown ? unknownDetail : failureDetail(account, reason)
   return {

@@ -206,6 +206,21 @@ describe("reading a token", () => {
     expect((await rejection(world.tokens.read(acme, id))).code).toBe("reauthorization_required")
   })
 
+  test("a doubt that a dead process left stays until the provider accepts or refuses", async () => {
+    const { world, id } = await connected()
+    const held = await world.storage.tokens.read(acme, id)
+    await world.storage.tokens.claim(
+      { accountId: id, fence: held?.refresh.fence ?? 0 },
+      { now: world.now(), until: new Date(world.now().getTime() + 15_000), risky: true },
+    )
+    world.pass(2 * hour)
+    world.provider.refresh = async () => {
+      throw failure("provider_unavailable")
+    }
+    expect((await rejection(world.tokens.read(acme, id))).code).toBe("refresh_unknown")
+    expect((await account(world, id))?.health).toBe("refresh_unknown")
+  })
+
   test("a lost answer that was none after all is forgotten by the next good one", async () => {
     const { world, id } = await connected()
     world.provider.refresh = async () => {
