@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto"
+import { existsSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { liveTransport } from "./adapters/arctic/live-transport.ts"
 import { arcticProviders } from "./adapters/arctic/providers.ts"
@@ -215,6 +216,7 @@ function settle(env: Environment): { readonly config: Config; readonly secretsMa
   const config = readConfig(env)
   if (config.encryptionKeys && config.dashboardTokens) return { config, secretsMade: null }
   const path = localSecretsPath(config.storage)
+  if (!config.encryptionKeys) refuseLostKeys(config.storage, path)
   const kept = path === null ? { secrets: makeSecrets(), made: false } : keepLocalSecrets(path)
   const settled = readConfig({
     ...env,
@@ -222,6 +224,14 @@ function settle(env: Environment): { readonly config: Config; readonly secretsMa
     ...(!config.dashboardTokens && { JWT_SECRET: kept.secrets.JWT_SECRET }),
   })
   return { config: settled, secretsMade: kept.made ? path : null }
+}
+
+/** New keys beside an old database would make every token in it unreadable, and that would show only later. */
+function refuseLostKeys(choice: StorageChoice, path: string | null): void {
+  if (choice.kind !== "sqlite" || path === null || existsSync(path) || !existsSync(choice.path)) return
+  throw new Error(
+    `${path} is missing, and without its ENCRYPTION_KEYS the tokens in ${choice.path} cannot be read. Put the file back, or set ENCRYPTION_KEYS; to begin anew, remove the database as well.`,
+  )
 }
 
 function localSecretsPath(choice: StorageChoice): string | null {
@@ -289,10 +299,10 @@ export function run(args: readonly string[], env: Environment, terminal: Termina
 function actions(env: Environment, terminal: Terminal): Actions {
   return {
     serve: () => serveUntilStopped(env, terminal),
-    migrate: () => migrate(readConfig(env).storage),
+    migrate: () => migrate(settle(env).config.storage),
 
     async withApiKeys(use) {
-      const { storage: choice } = readConfig(env)
+      const { storage: choice } = settle(env).config
       if (choice.kind === "memory")
         throw new Error(
           "memory: is gone with the server's process, so no command can work beside it; set DATABASE_URL.",

@@ -20,5 +20,5 @@ export async function openCredentials(box: SecretBox, app: OAuthApp): Promise<Ap
 export async function builtInCredentials(provider: ProviderName, tenant: string): Promise<AppCredentials> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(tenant))
   const name = new Uint8Array(digest).toBase64({ alphabet: "base64url", omitPadding: true })
-  return { clientId: `sandbox-${provider}-${name.slice(0, 22)}`, clientSecret: "sandbox" }
+  return { clientId: `sandbox-${provider}-${name.slice(0, 10)}`, clientSecret: "sandbox" }
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { existsSync, readdirSync, statSync } from "node:fs"
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path"
 import postgres from "postgres"
 import { freshDatabase } from "../support/postgres.ts"
@@ -126,6 +126,18 @@ describe("one process", () => {
     expect(service.logs().at(-1)).toMatchObject({ msg: "stopped" })
     dropFolder(service.folder)
   }, 30_000)
+
+  test("without the keys that its database was sealed with it stays down, and says what to put back", async () => {
+    const service = await startService()
+    await service.stop()
+    rmSync(join(service.folder, "data/secrets.env"))
+    const run = await service.command("serve")
+    expect(run.exitCode).toBe(1)
+    expect(run.stderr).toContain("data/secrets.env is missing")
+    expect(run.stderr).toContain("ENCRYPTION_KEYS")
+    expect(existsSync(join(service.folder, "data/secrets.env"))).toBe(false)
+    dropFolder(service.folder)
+  })
 
   test("what it made for itself is its owner's alone", async () => {
     const service = await startService()
