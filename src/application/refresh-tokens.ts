@@ -20,7 +20,7 @@ import {
 import type { HeldAccount, RefreshClaim, RenewedTokens, SettledRefresh, Storage } from "../ports/storage.ts"
 import { builtInCredentials, openCredentials } from "./app-credentials.ts"
 import type { Ids } from "./ids.ts"
-import { accountRow, planOf } from "./seal-account.ts"
+import { accountRow, planOf, sealTokens } from "./seal-account.ts"
 import { type ProvidersByEnvironment, providersOf } from "./start-connect.ts"
 
 export interface RefreshDeps {
@@ -212,8 +212,6 @@ async function sealRenewed(
   const { account, credentials } = held
   const now = deps.now()
   const row = accountRow(account, account.platformAccountId)
-  const seal = (column: string, secret: string) =>
-    deps.box.seal(secret, { tenant: account.tenant, table: "accounts", row, column })
   // A rotated token has an end of its own, known or not; one that stays keeps the end it had.
   const isNew = isRisky(held) && given.refreshToken !== null
   const refreshTokenExpiresAt =
@@ -230,15 +228,14 @@ async function sealRenewed(
   const needed = healthByClock({ ...account, health: "active", personNeededAt: plan.personNeededAt }, now)
   const staysExpiring = account.health === "expiring" && needed !== undefined
   return {
-    credentials: {
-      accessToken: await seal("access_token", given.accessToken),
-      refreshToken: given.refreshToken ? await seal("refresh_token", given.refreshToken) : null,
-      personToken: null,
-      tokenType: given.tokenType,
-      obtainedAt: now,
+    credentials: await sealTokens(deps, account.tenant, row, {
+      ...given,
+      // An empty one would take the place of the good one we hold.
+      refreshToken: given.refreshToken || null,
       refreshTokenExpiresAt,
+      personToken: null,
       personTokenExpiresAt: credentials.personTokenExpiresAt,
-    },
+    }),
     tokenExpiresAt: given.expiresAt,
     scopes: given.scopes,
     missingScopes: given.scopes && missingScopes(requested, given.scopes),

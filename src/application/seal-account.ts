@@ -87,8 +87,9 @@ export async function sealAccount(
   }
 }
 
-async function sealTokens(
-  deps: SealDeps,
+/** An account's tokens, each sealed for the account's row and its own column. */
+export async function sealTokens(
+  deps: Pick<SealDeps, "box" | "now">,
   tenant: string,
   row: string,
   tokens: UpstreamTokens,

@@ -1,20 +1,11 @@
 import type { ProviderAnswer } from "../../ports/transport.ts"
 import type { Refusal } from "./scenarios.ts"
-import { json, type TokenFault } from "./wire.ts"
+import { json, oauthError, type TokenFault } from "./wire.ts"
 
 /** How LinkedIn says no: flat at the OAuth host, with a service error code behind the token. */
 
 const ambiguous =
   "Unable to retrieve access token: appid/redirect uri/code verifier does not match authorization code. Or authorization code expired. Or external member binding exists"
-
-export function oauthError(
-  status: number,
-  error: string,
-  description: string,
-  headers: ProviderAnswer["headers"] = {},
-): ProviderAnswer {
-  return json(status, { error, error_description: description }, headers)
-}
 
 export function apiError(
   status: number,

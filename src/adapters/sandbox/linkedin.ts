@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer"
 import type { ProviderAnswer } from "../../ports/transport.ts"
 import { type Grant, grantedScopes, type Ticket } from "./grant.ts"
-import { apiError, oauthError, say, sayTokenFault } from "./linkedin-faults.ts"
+import { apiError, say, sayTokenFault } from "./linkedin-faults.ts"
 import { organizationsEdge } from "./linkedin-organizations.ts"
 import { avatarUrl, linkedinMemberId, people } from "./people.ts"
 import { hasVariant } from "./scenarios.ts"
@@ -12,6 +12,7 @@ import {
   isWrongSecret,
   json,
   liveTicket,
+  oauthError,
   type Reply,
   redeemCode,
   refreshed,

@@ -79,6 +79,11 @@ export function json(status: number, body: unknown, headers: ProviderAnswer["hea
   }
 }
 
+/** An error in the flat form of RFC 6749 section 5.2, as X and LinkedIn answer it. */
+export function oauthError(status: number, error: string, description: string): ProviderAnswer {
+  return json(status, { error, error_description: description })
+}
+
 /** Writes one text of the answer as a bare JSON number, however long: a double could not hold it. */
 export function withBareNumber(answer: ProviderAnswer, digits: string): ProviderAnswer {
   return { ...answer, body: answer.body.replaceAll(`"${digits}"`, digits) }

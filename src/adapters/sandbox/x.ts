@@ -11,6 +11,7 @@ import {
   isWrongSecret,
   json,
   liveTicket,
+  oauthError,
   type Reply,
   redeemCode,
   refreshed,
@@ -171,15 +172,6 @@ function isSameClient(plain: string, given: string): boolean {
 
 function missingParameter(name: string): ProviderAnswer {
   return oauthError(400, "invalid_request", `Missing required parameter [${name}].`)
-}
-
-function oauthError(
-  status: number,
-  error: string,
-  description: string,
-  headers: ProviderAnswer["headers"] = {},
-): ProviderAnswer {
-  return json(status, { error, error_description: description }, headers)
 }
 
 function problem(
