@@ -1,4 +1,4 @@
-import pino, { type Logger } from "pino"
+import pino, { type LogFn, type Logger } from "pino"
 import pretty from "pino-pretty"
 
 export type Log = Pick<Logger, "debug" | "info" | "warn" | "error">
@@ -11,9 +11,26 @@ export function openLog(level: "debug" | "info" | "warn" | "error" | "silent"): 
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   }
-  return process.stdout.isTTY
-    ? pino(options, pretty({ sync: true, ignore: "request_id", singleLine: true }))
-    : pino(options, pino.destination({ fd: 1, sync: true }))
+  if (process.stdout.isTTY)
+    return pino(options, pretty({ sync: true, ignore: "request_id", singleLine: true }))
+  const lines = pino.destination({ fd: 1, sync: true, minLength: gatheredBytes })
+  setInterval(() => lines.flushSync(), gatherMs).unref()
+  process.on("exit", () => lines.flushSync())
+  return pino({ ...options, hooks: { logMethod: flushingFaults(() => lines.flushSync()) } }, lines)
+}
+
+/** A write to the operating system for each line would cost as much as the line itself. */
+const gatheredBytes = 8 * 1024
+const gatherMs = 20
+/** Of pino: `warn`, and all that is worse. */
+const warnLevel = 40
+
+/** Whoever dies of a fault must have told of it. */
+function flushingFaults(flush: () => void) {
+  return function logMethod(this: Logger, args: Parameters<LogFn>, method: LogFn, level: number): void {
+    method.apply(this, args)
+    if (level >= warnLevel) flush()
+  }
 }
 
 /**
