@@ -13,10 +13,14 @@ interface Job {
   readonly reject: (fault: unknown) => void
 }
 
+/** The work of one caller failed, and not the transaction it shared. */
+class WorkFailed extends Error {}
+
 /**
  * Durable writes cost a disk flush each, so all that are asked for within one turn of the event loop share
- * one transaction. Every work has its own savepoint: where one fails it alone is undone and rejects. Where
- * the transaction itself fails nothing is stored and all reject.
+ * one transaction. Where a work fails it alone is undone and rejects: the transaction is rolled back, and done again
+ * with a savepoint for each. Where the transaction itself fails nothing is stored and all reject. So a work may run
+ * twice, and must do nothing but ask and change the database.
  */
 export function groupCommit(db: Database): GroupCommit {
   const sql = {
@@ -35,13 +39,40 @@ export function groupCommit(db: Database): GroupCommit {
     queued = []
     if (jobs.length === 0) return
     try {
-      sql.begin.run()
-      const outcomes = jobs.map(runAlone)
+      const results = transaction(() => jobs.map(runTogether))
+      for (const [i, { resolve }] of jobs.entries()) resolve(results[i])
+    } catch (fault) {
+      const ofOne = fault instanceof WorkFailed
+      if (ofOne && jobs.length > 1) commitSeparately(jobs)
+      else for (const { reject } of jobs) reject(ofOne ? fault.cause : fault)
+    }
+  }
+
+  function commitSeparately(jobs: readonly Job[]): void {
+    try {
+      for (const tell of transaction(() => jobs.map(runAlone))) tell()
+    } catch (fault) {
+      for (const { reject } of jobs) reject(fault)
+    }
+  }
+
+  function runTogether({ work }: Job): unknown {
+    try {
+      return work()
+    } catch (fault) {
+      throw new WorkFailed("a work of a transaction failed", { cause: fault })
+    }
+  }
+
+  function transaction<Result>(work: () => Result): Result {
+    sql.begin.run()
+    try {
+      const result = work()
       sql.commit.run()
-      for (const tell of outcomes) tell()
+      return result
     } catch (fault) {
       if (db.inTransaction) sql.rollback.run()
-      for (const job of jobs) job.reject(fault)
+      throw fault
     }
   }
 
