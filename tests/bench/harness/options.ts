@@ -1,0 +1,12 @@
+/** What the command line may change of a run. */
+export interface Options {
+  readonly rounds: number
+  readonly seconds: number
+  readonly connections: readonly number[]
+  readonly minutes: number
+  readonly connects: number
+  /** Words after the part's name. */
+  readonly words: readonly string[]
+  /** Whether a result replaces the committed one. */
+  readonly keep: boolean
+}

@@ -1,0 +1,41 @@
+import { type Comparison, runComparison } from "../harness/comparison.ts"
+import type { OpenContestant } from "../harness/contestant.ts"
+import { floor } from "../harness/floors.ts"
+import { requestText } from "../harness/load.ts"
+import { mooringContestant } from "../harness/mooring-contestants.ts"
+import type { Options } from "../harness/options.ts"
+import { betterAuth, installPeers } from "../harness/peers.ts"
+
+const comparison: Comparison = {
+  part: "callback",
+  floor: "Bun.serve making one request to the provider, then a redirect",
+  notes: [
+    "Every callback is that of a flow of its own, started before the clock runs, and connects a person who was not there before. The provider is a process on loopback.",
+    "Mooring: checks the state's MAC, takes the flow once, exchanges the code and reads the profile (two requests), seals the tokens, stores account, event and outcome durably, checks the return URL again, logs the request.",
+    "Better Auth: checks the state against its row and cookie, two requests as well; stores user, account with sealed tokens, and a session with its cookie, which Mooring has no need of.",
+    "Bun.serve: one request, nothing checked and nothing stored.",
+  ],
+  async contestants() {
+    const peers: readonly OpenContestant[] = (await installPeers())
+      ? [
+          (world) => betterAuth("callback", "sqlite", world),
+          (world) => betterAuth("callback", "postgres", world),
+        ]
+      : []
+    return [
+      ({ providerUrl }) =>
+        floor({
+          name: "Bun.serve, one fetch",
+          file: "callback-floor.ts",
+          request: requestText({ path: "/v1/oauth/x/callback?state=none&code=1" }),
+          status: 302,
+          env: { PROVIDER_URL: providerUrl },
+        }),
+      (world) => mooringContestant("callback", "sqlite", world),
+      (world) => mooringContestant("callback", "postgres", world),
+      ...peers,
+    ]
+  },
+}
+
+export const callback = (options: Options) => runComparison(comparison, options)
