@@ -1,5 +1,6 @@
 import { ConnectError } from "./domain/errors.ts"
 import { type ReturnUrl, ReturnUrlPolicy } from "./domain/return-url-policy.ts"
+import type { AddressRule } from "./domain/webhook.ts"
 
 export interface Config {
   readonly production: boolean
@@ -20,6 +21,10 @@ export interface Config {
   readonly sandbox: boolean
   readonly graphVersion: string
   readonly xHosts: "x.com" | "twitter.com"
+  /** `private` lets webhooks go to every address, over plain http too. */
+  readonly webhookAddresses: AddressRule
+  readonly eventRetentionDays: number
+  readonly flowRetentionDays: number
 }
 
 export type StorageChoice =
@@ -70,10 +75,10 @@ export function readConfig(env: Environment): Config {
     if (text !== undefined && found === undefined) faults.push(`${name} must be one of ${values.join(", ")}.`)
     return found ?? otherwise
   }
-  const whole = (name: string, otherwise: number, most: number): number => {
+  const whole = (name: string, otherwise: number, most: number, least = 0): number => {
     const text = setting(name) ?? String(otherwise)
-    if (/^\d{1,5}$/.test(text) && Number(text) <= most) return Number(text)
-    faults.push(`${name} must be a whole number from 0 to ${most}.`)
+    if (/^\d{1,5}$/.test(text) && Number(text) >= least && Number(text) <= most) return Number(text)
+    faults.push(`${name} must be a whole number from ${least} to ${most}.`)
     return otherwise
   }
 
@@ -93,6 +98,10 @@ export function readConfig(env: Environment): Config {
     sandbox: oneOf("SANDBOX", ["on", "off"], "on") === "on",
     graphVersion: readGraphVersion(setting("GRAPH_VERSION"), faults),
     xHosts: oneOf("X_HOSTS", ["x.com", "twitter.com"], "x.com"),
+    webhookAddresses:
+      oneOf("WEBHOOK_PRIVATE_ADDRESSES", ["refuse", "allow"], "refuse") === "allow" ? "private" : "public",
+    eventRetentionDays: whole("EVENT_RETENTION_DAYS", 365, 3650, 7),
+    flowRetentionDays: whole("FLOW_RETENTION_DAYS", 30, 3650, 1),
   }
   if (faults.length > 0) throw new ConfigError(faults)
   return config

@@ -6,8 +6,9 @@ import { arcticProviders } from "./adapters/arctic/providers.ts"
 
 import { backgroundWork } from "./adapters/cli/background.ts"
 
-import { type Actions, runCommand, type Terminal } from "./adapters/cli/commands.ts"
+import { type Actions, operator, runCommand, type Terminal } from "./adapters/cli/commands.ts"
 import { signDashboardToken } from "./adapters/cli/dashboard-token.ts"
+import type { Installation, OpenStore } from "./adapters/cli/doctor.ts"
 import { showFirstSteps } from "./adapters/cli/first-steps.ts"
 import { keepLocalSecrets, makeSecrets } from "./adapters/cli/local-secrets.ts"
 import { faultFacts, type Log, openLog } from "./adapters/cli/log.ts"
@@ -25,21 +26,28 @@ import { openPostgresStorage } from "./adapters/postgres/storage.ts"
 import { sandbox } from "./adapters/sandbox/sandbox.ts"
 import { migrateSqlite } from "./adapters/sqlite/migrations.ts"
 import { openSqliteStorage } from "./adapters/sqlite/storage.ts"
+import { webhookSender } from "./adapters/webhooks/sender.ts"
 import { readAccounts } from "./application/accounts.ts"
 import { type ApiKeysDeps, authenticateKey, manageApiKeys } from "./application/api-keys.ts"
+import { type CheckApp, checkApp } from "./application/check-app.ts"
 import { chooseAccounts } from "./application/choose-accounts.ts"
 import { completeConnect } from "./application/complete-connect.ts"
+import { confirmConnect } from "./application/confirm-connect.ts"
+import { type DeliverWebhooks, deliverWebhooks } from "./application/deliver-webhooks.ts"
 import { disconnectAccount } from "./application/disconnect-account.ts"
 import { ids } from "./application/ids.ts"
 import { type KeepAlive, keepAlive } from "./application/keep-alive.ts"
 import { manageOAuthApps } from "./application/oauth-apps.ts"
+import { pruneEvents, readEvents } from "./application/read-events.ts"
 import { readTokens } from "./application/read-token.ts"
 import { refresher } from "./application/refresh-tokens.ts"
 import { registerAccount } from "./application/register-account.ts"
 import { startConnect } from "./application/start-connect.ts"
 import { sweepFlows } from "./application/sweep-flows.ts"
-import { viewFlow } from "./application/view-flow.ts"
-import { type Config, readConfig, type StorageChoice } from "./config.ts"
+import { viewFlows } from "./application/view-flow.ts"
+import { manageWebhooks } from "./application/webhooks.ts"
+import { type Config, ConfigError, readConfig, type StorageChoice } from "./config.ts"
+import type { OAuthErrorReason } from "./domain/oauth-error.ts"
 import type { ProviderName } from "./domain/provider.ts"
 import type { Clock } from "./ports/crypto.ts"
 import type { Providers } from "./ports/providers.ts"
@@ -56,8 +64,11 @@ export interface Outside {
 export interface Mooring {
   readonly edge: Edge
   readonly apiKeys: ReturnType<typeof manageApiKeys>
+  readonly checkApp: CheckApp
   readonly sweep: ReturnType<typeof sweepFlows>
   readonly keepAlive: KeepAlive
+  readonly delivering: DeliverWebhooks
+  readonly prune: ReturnType<typeof pruneEvents>
   /** Resolves when no refresh is under way any more; the storage must not be closed before. */
   readonly settled: () => Promise<void>
 }
@@ -112,8 +123,10 @@ export function mooring(
     onFault,
   }
   const refreshing = { ...refreshDeps, refresher: refresher(refreshDeps) }
+  const sender = webhookSender({ addresses: config.webhookAddresses })
   const application = {
     oauthApps: manageOAuthApps({ apps: storage.apps, box, newId, now }),
+    checkApp: checkApp({ apps: storage.apps, box, providers, redirectUri, now }),
     apiKeys,
     accounts: readAccounts({ accounts: storage.accounts, signer }),
     start: startConnect({ storage, box, signer, providers, redirectUri, newId, now, randomBytes: random }),
@@ -122,7 +135,20 @@ export function mooring(
     register: registerAccount({ storage, box, providers, newId, now }),
     tokens: readTokens(refreshing),
     disconnect: disconnectAccount(refreshing),
-    viewFlow: viewFlow({ flows: storage.flows, now }),
+    confirm: confirmConnect(connecting),
+    flows: viewFlows({ flows: storage.flows, signer, now }),
+    events: readEvents({ events: storage.events, signer }),
+    webhooks: manageWebhooks({
+      storage,
+      box,
+      signer,
+      sender,
+      addresses: config.webhookAddresses,
+      randomBytes: random,
+      newId,
+      now,
+    }),
+    docsUrl: (reason: OAuthErrorReason) => `${config.publicUrl}/docs/oauth-errors/${reason}`,
     redirectUri,
     ready: async () => {
       if (isStopping()) throw new Error("stopping")
@@ -131,9 +157,21 @@ export function mooring(
   }
   return {
     apiKeys,
+    checkApp: application.checkApp,
     keepAlive: keepAlive(refreshing),
     settled: refreshing.refresher.settled,
-    sweep: sweepFlows({ flows: storage.flows, newId, now }),
+    sweep: sweepFlows({ flows: storage.flows, newId, now, retentionDays: config.flowRetentionDays }),
+    delivering: deliverWebhooks({
+      deliveries: storage.deliveries,
+      box,
+      sender,
+      newId,
+      now,
+      random: Math.random,
+      wait: waitIdly,
+      onFault,
+    }),
+    prune: pruneEvents({ events: storage.events, retentionDays: config.eventRetentionDays, now }),
     edge: edge({
       application,
       authenticate: authentication({
@@ -151,6 +189,12 @@ export function mooring(
 }
 
 const random = (count: number) => new Uint8Array(randomBytes(count))
+
+/** For a look at what is new, which nobody needs any more once the process has ended its work. */
+const waitIdly = (ms: number) =>
+  new Promise<void>((resolve) => {
+    setTimeout(resolve, ms).unref()
+  })
 
 function apiKeysDeps(storage: Storage, now: Clock): ApiKeysDeps {
   return { keys: storage.keys, mint: keyMint(random), newId: ids({ now, randomBytes: random }), now }
@@ -253,7 +297,7 @@ async function serveUntilStopped(env: Environment, terminal: Terminal): Promise<
   const storage = await openStorage(config.storage, { serve: true })
   const stopped = stopSignal()
   let stopping = false
-  const { edge, apiKeys, sweep, keepAlive, settled } = mooring(config, storage, { log }, () => stopping)
+  const { edge, apiKeys, settled, ...uses } = mooring(config, storage, { log }, () => stopping)
   const { host, port, trustedProxies } = config
   const serving = await naming(`Cannot listen on ${host}, port ${port}; check HOST and PORT`, () =>
     serve(edge, { host, port, trustedProxies }),
@@ -272,7 +316,7 @@ async function serveUntilStopped(env: Environment, terminal: Terminal): Promise<
     })
   }
 
-  const background = backgroundWork({ sweep, keepAlive }, log)
+  const background = backgroundWork(uses, log)
   const signal = await stopped
   stopping = true
   log.info({ signal }, "stopping: finishing what is in flight")
@@ -296,10 +340,47 @@ export function run(args: readonly string[], env: Environment, terminal: Termina
   return runCommand(args, actions(env, terminal), terminal)
 }
 
+function installation(env: Environment): Installation {
+  return {
+    settings() {
+      try {
+        const { publicUrl, storage, encryptionKeys } = keptSettings(env)
+        return { publicUrl, durable: storage.kind !== "memory", hasKeys: encryptionKeys !== undefined }
+      } catch (fault) {
+        if (fault instanceof ConfigError) return { faults: fault.faults }
+        throw fault
+      }
+    },
+    async withStore(work) {
+      const config = keptSettings(env)
+      const storage = await openStorage(config.storage, { serve: false })
+      try {
+        const { checkApp } = config.encryptionKeys
+          ? mooring(config, storage, { log: openLog("silent") })
+          : { checkApp: null }
+        const check: OpenStore["check"] =
+          checkApp &&
+          (async (app) => (await checkApp(operator(app.tenant, app.environment), app.id)).findings)
+        return await work({ apps: storage.apps, ping: () => storage.ping(), check })
+      } finally {
+        await storage.close()
+      }
+    },
+  }
+}
+
+/** The settings with the secrets that this installation made for itself, if it did; makes none. */
+function keptSettings(env: Environment): Config {
+  const config = readConfig(env)
+  const path = localSecretsPath(config.storage)
+  return path !== null && existsSync(path) ? settle(env).config : config
+}
+
 function actions(env: Environment, terminal: Terminal): Actions {
   return {
     serve: () => serveUntilStopped(env, terminal),
     migrate: () => migrate(settle(env).config.storage),
+    installation: installation(env),
 
     async withApiKeys(use) {
       const { storage: choice } = settle(env).config

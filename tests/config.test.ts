@@ -38,6 +38,9 @@ test("with nothing set it is a development server on this machine alone, with SQ
     sandbox: true,
     graphVersion: "v25.0",
     xHosts: "x.com",
+    webhookAddresses: "public",
+    eventRetentionDays: 365,
+    flowRetentionDays: 30,
   })
 })
 
@@ -128,6 +131,19 @@ const accepted: Readonly<Record<string, Table>> = {
   ],
   GRAPH_VERSION: [["v26.0", { graphVersion: "v26.0" }]],
   X_HOSTS: [["twitter.com", { xHosts: "twitter.com" }]],
+  WEBHOOK_PRIVATE_ADDRESSES: [
+    ["allow", { webhookAddresses: "private" }],
+    ["refuse", { webhookAddresses: "public" }],
+    ["", { webhookAddresses: "public" }],
+  ],
+  EVENT_RETENTION_DAYS: [
+    ["7", { eventRetentionDays: 7 }],
+    ["3650", { eventRetentionDays: 3650 }],
+  ],
+  FLOW_RETENTION_DAYS: [
+    ["1", { flowRetentionDays: 1 }],
+    ["3650", { flowRetentionDays: 3650 }],
+  ],
 }
 
 describe.each(Object.entries(accepted))("%s", (name, table) => {
@@ -221,6 +237,9 @@ const refused: Readonly<Record<string, { readonly values: readonly string[]; rea
   SANDBOX: { values: ["false", "1"], words: /one of on, off/ },
   GRAPH_VERSION: { values: ["25", "v25", "25.0", "v025.0", "v25.0/"], words: /such as "v25\.0"/ },
   X_HOSTS: { values: ["x", "X.com", "api.x.com"], words: /one of x\.com, twitter\.com/ },
+  WEBHOOK_PRIVATE_ADDRESSES: { values: ["true", "on", "ALLOW"], words: /one of refuse, allow/ },
+  EVENT_RETENTION_DAYS: { values: ["6", "0", "-1", "3651", "1y"], words: /whole number from 7 to 3650/ },
+  FLOW_RETENTION_DAYS: { values: ["0", "3651", "30d"], words: /whole number from 1 to 3650/ },
   JWT_JWKS_URL: {
     values: ["http://dash.example/jwks", "dash.example/jwks", "file:///etc/passwd", "data:,{}"],
     words: /must be an https address/,

@@ -1,10 +1,11 @@
 import type { Account, Health } from "../domain/account.ts"
 import type { Principal } from "../domain/api-key.ts"
-import { invalidField, notFound } from "../domain/errors.ts"
+import { notFound } from "../domain/errors.ts"
 import { isId } from "../domain/id.ts"
 import type { ProviderName } from "../domain/provider.ts"
 import type { Signer } from "../ports/crypto.ts"
 import type { AccountPosition, Storage } from "../ports/storage.ts"
+import { signedCursors } from "./cursors.ts"
 
 export interface AccountQuery {
   readonly provider?: ProviderName | undefined
@@ -33,7 +34,7 @@ export function readAccounts(deps: {
   readonly accounts: Storage["accounts"]
   readonly signer: Signer
 }): ReadAccounts {
-  const cursors = accountCursors(deps.signer)
+  const cursors = signedCursors(deps.signer, "accounts")
   return {
     async get(principal, id) {
       const account = isId("acc", id) ? await deps.accounts.find(principal, id) : undefined
@@ -48,7 +49,8 @@ export function readAccounts(deps: {
         ...(query.reference !== undefined && { reference: query.reference }),
         ...(query.q !== undefined && query.q !== "" && { query: query.q }),
       }
-      const after = query.cursor === undefined ? undefined : cursors.read(principal, query.cursor)
+      const after =
+        query.cursor === undefined ? undefined : readPosition(cursors.read(principal, query.cursor))
       const page = await deps.accounts.list(principal, filter, {
         limit: query.limit ?? defaultPageSize,
         ...(after && { after }),
@@ -57,32 +59,17 @@ export function readAccounts(deps: {
       return {
         items: page.items,
         total: page.total,
-        nextCursor: page.more && last ? cursors.write(principal, last) : null,
+        nextCursor: page.more && last ? cursors.write(principal, writePosition(last)) : null,
       }
     },
   }
 }
 
-/** A cursor is a position and a MAC over it and its owner: opaque, and of no use to anybody else. */
-function accountCursors(signer: Signer) {
-  const message = (principal: Principal, position: string) =>
-    JSON.stringify(["accounts", principal.tenant, principal.environment, position])
-  return {
-    write(principal: Principal, position: AccountPosition): string {
-      const text = `${position.connectedAt.getTime().toString(36)}.${position.id}`
-      return `${text}.${signer.sign("cursor", message(principal, text))}`
-    },
+function writePosition({ connectedAt, id }: AccountPosition): string {
+  return `${connectedAt.getTime().toString(36)}.${id}`
+}
 
-    read(principal: Principal, cursor: string): AccountPosition {
-      const [time = "", id = "", mac = "", ...rest] = cursor.split(".")
-      const authentic = rest.length === 0 && signer.verify("cursor", message(principal, `${time}.${id}`), mac)
-      if (!authentic || !isId("acc", id)) {
-        throw invalidField(
-          "cursor",
-          "is not a cursor of this list; pass next_cursor as it came, or leave it out for the first page",
-        )
-      }
-      return { connectedAt: new Date(Number.parseInt(time, 36)), id }
-    },
-  }
+function readPosition(text: string): AccountPosition {
+  const [time = "", id = ""] = text.split(".")
+  return { connectedAt: new Date(Number.parseInt(time, 36)), id }
 }

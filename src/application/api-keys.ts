@@ -10,7 +10,7 @@ import { newEvent } from "../domain/event.ts"
 import { isId } from "../domain/id.ts"
 import type { Environment } from "../domain/owner.ts"
 import type { Clock, KeyMint } from "../ports/crypto.ts"
-import type { Storage } from "../ports/storage.ts"
+import type { FirstNeed, KeyWithNeed, Storage } from "../ports/storage.ts"
 import type { Ids } from "./ids.ts"
 
 export interface ApiKeysDeps {
@@ -86,11 +86,19 @@ export function manageApiKeys(deps: ApiKeysDeps): ManageApiKeys {
 const touchEveryMs = 60_000
 const maxTouched = 10_000
 
+/** A caller, with what its call needs first where that was read together with its key. */
+export interface Admission {
+  readonly principal: Principal
+  readonly found?: Pick<KeyWithNeed, "app" | "account">
+}
+
+export type AuthenticateKey = (text: string, need?: FirstNeed) => Promise<Admission | undefined>
+
 /**
  * Who the text of an API key speaks for; undefined for every key that does not count, without saying why. Asks
  * the store each time, so that a revocation holds from the next request on, on every instance.
  */
-export function authenticateKey(deps: ApiKeysDeps): (text: string) => Promise<Principal | undefined> {
+export function authenticateKey(deps: ApiKeysDeps): AuthenticateKey {
   const touched = new Map<string, number>()
   const touch = (id: string, now: Date): void => {
     if (now.getTime() - (touched.get(id) ?? 0) < touchEveryMs) return
@@ -99,21 +107,18 @@ export function authenticateKey(deps: ApiKeysDeps): (text: string) => Promise<Pr
     // Not awaited and not reported: when a key was last used is a courtesy, no promise.
     deps.keys.touch(id, now).catch(() => touched.delete(id))
   }
-  return async (text) => {
+  return async (text, need) => {
     const named = deps.mint.read(text)
     if (!named) return undefined
-    const key = await deps.keys.findById(named.id)
+    const found = need && (await deps.keys.findWith(named.id, need))
+    const key = need ? found?.key : await deps.keys.findById(named.id)
     // The digest is computed for an unknown id too, so that the two take the same work.
     const fits = deps.mint.fits(text, key ?? { digest: "" })
     const now = deps.now()
     if (!key || !fits || key.environment !== named.environment || !isUsable(key, now)) return undefined
     touch(key.id, now)
-    return {
-      tenant: key.tenant,
-      environment: key.environment,
-      scopes: key.scopes,
-      actor: `key:${key.id}`,
-      kind: "key",
-    }
+    const { tenant, environment, scopes } = key
+    const principal: Principal = { tenant, environment, scopes, actor: `key:${key.id}`, kind: "key" }
+    return { principal, ...(found && { found }) }
   }
 }

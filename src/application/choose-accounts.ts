@@ -5,7 +5,7 @@ import { isId } from "../domain/id.ts"
 import type { ProviderName } from "../domain/provider.ts"
 import type { UpstreamAccount } from "../ports/providers.ts"
 import type { OfferedFlow, Storage } from "../ports/storage.ts"
-import { candidatesPlace, readCandidates } from "./candidates.ts"
+import { candidatesPlace, grantOf, readCandidates } from "./candidates.ts"
 import {
   type CallbackAnswer,
   type FlowAnswerDeps,
@@ -13,7 +13,7 @@ import {
   flowEvent,
   readSignedFlow,
 } from "./flow-answer.ts"
-import { type KeepConnectedDeps, keepConnected } from "./keep-connected.ts"
+import { finishConnect, type KeepConnectedDeps } from "./keep-connected.ts"
 
 /** What may be shown of an account that nobody has chosen yet. */
 export type Choice = Pick<UpstreamAccount, "platformAccountId" | "handle" | "displayName" | "avatarUrl">
@@ -34,7 +34,7 @@ export interface ChooseAccounts {
   submit(provider: ProviderName, ticket: string, chosen: readonly string[]): Promise<ChoosingPage>
   /** The choices of a tenant's flow; undefined where it waits for none. */
   choicesOf(principal: Principal, flowId: string): Promise<readonly Choice[] | undefined>
-  /** The tenant's own choice. Rejects with `not_found` or `invalid_input`. */
+  /** The tenant's own choice. Where proof is asked for it is still the tenant's to confirm. Rejects with `not_found` or `invalid_input`. */
   choose(principal: Principal, flowId: string, chosen: readonly string[]): Promise<void>
 }
 
@@ -52,13 +52,17 @@ export function chooseAccounts(deps: ChooseAccountsDeps): ChooseAccounts {
 
   const inTime = async (flowId: string) => {
     const offered = await deps.storage.flows.findCandidates(flowId)
-    return offered && !hasExpired(offered.flow, deps.now()) ? offered : undefined
+    const isOpen = offered?.flow.status === "choosing" && !hasExpired(offered.flow, deps.now())
+    return isOpen ? offered : undefined
   }
 
-  /** Where a flow that waits for no choice any more went; a repeated click ends in the same place. */
+  /**
+   * Where a flow that waits for no choice any more went; a repeated click ends in the same place. Nobody but the
+   * browser that the provider sent back was given the ticket.
+   */
   const outcome = async (flowId: string): Promise<CallbackAnswer> => {
     const ended = await deps.storage.flows.consume(flowId, deps.now())
-    return ended && !ended.taken ? flowAnswer(deps, ended) : refused
+    return ended && !ended.taken ? flowAnswer(deps, ended, { isSame: true }) : refused
   }
 
   const ownOffer = async (principal: Principal, flowId: string) => {
@@ -81,9 +85,9 @@ export function chooseAccounts(deps: ChooseAccountsDeps): ChooseAccounts {
       if (!found.offered) return outcome(found.flowId)
       const { flow } = found.offered
       const granted = await candidatesOf(found.offered)
-      const wanted = granted.filter((account) => chosen.includes(account.platformAccountId))
-      if (wanted.length === 0) await decline(deps, flow)
-      else await keepConnected(deps, flow, wanted, granted)
+      const accounts = granted.filter((account) => chosen.includes(account.platformAccountId))
+      if (accounts.length === 0) await decline(deps, flow)
+      else await finishConnect(deps, flow, { accounts, grant: grantOf(granted), actor: "browser" })
       return outcome(flow.id)
     },
 
@@ -96,11 +100,12 @@ export function chooseAccounts(deps: ChooseAccountsDeps): ChooseAccounts {
       const offered = await ownOffer(principal, flowId)
       if (!offered) throw invalid("the flow waits for no choice; GET it to see how it stands")
       const granted = await candidatesOf(offered)
-      const wanted = granted.filter((account) => chosen.includes(account.platformAccountId))
-      if (wanted.length === 0 || wanted.length < new Set(chosen).size) {
+      const accounts = granted.filter((account) => chosen.includes(account.platformAccountId))
+      if (accounts.length === 0 || accounts.length < new Set(chosen).size) {
         throw invalid("must name one or more of the flow's choices, by their platform_account_id")
       }
-      if (!(await keepConnected(deps, offered.flow, wanted, granted, principal.actor))) {
+      const { actor } = principal
+      if (!(await finishConnect(deps, offered.flow, { accounts, grant: grantOf(granted), actor }))) {
         throw invalid("the flow has ended meanwhile; GET it to see how")
       }
     },

@@ -1,6 +1,6 @@
 import { type ConnectFlow, type FlowFailure, flowLifetimeMs, flowStatus } from "../domain/connect-flow.ts"
 import type { OAuthApp } from "../domain/oauth-app.ts"
-import { type OAuthErrorReason, remedy } from "../domain/oauth-error.ts"
+import { type OAuthErrorReason, type ProviderCall, remedy } from "../domain/oauth-error.ts"
 import type { ProviderName } from "../domain/provider.ts"
 import type { Clock } from "../ports/crypto.ts"
 import {
@@ -11,7 +11,7 @@ import {
 } from "../ports/providers.ts"
 import type { ConsumedFlow, Storage } from "../ports/storage.ts"
 import { builtInCredentials, openCredentials } from "./app-credentials.ts"
-import { candidatesPlace, writeCandidates } from "./candidates.ts"
+import { candidatesPlace, grantOf, writeCandidates } from "./candidates.ts"
 import {
   type CallbackAnswer,
   type FlowAnswerDeps,
@@ -20,7 +20,8 @@ import {
   flowEvent,
   readSignedFlow,
 } from "./flow-answer.ts"
-import { type KeepConnectedDeps, keepConnected } from "./keep-connected.ts"
+import { finishConnect, type KeepConnectedDeps } from "./keep-connected.ts"
+import { callbackMac, tookFlow } from "./proof.ts"
 import { type ProvidersByEnvironment, providersOf, verifierPlace } from "./start-connect.ts"
 
 export interface CompleteConnectDeps extends KeepConnectedDeps, FlowAnswerDeps {
@@ -49,11 +50,14 @@ export function completeConnect(deps: CompleteConnectDeps): CompleteConnect {
     const callback = readCallback(query)
     if (callback === undefined) return { kind: "refused", reason: "callback_invalid" }
 
-    const consumed = await deps.storage.flows.consume(flowId, deps.now())
+    const carried = callback.code ?? callback.error.error
+    const mac = callbackMac(deps.signer, flowId, carried)
+    const consumed = await deps.storage.flows.consume(flowId, deps.now(), mac)
     // An authentic state whose flow is gone: retention forgot it, or it was never stored.
     if (!consumed || consumed.flow.provider !== provider) return { kind: "refused", reason: "state_invalid" }
     const ended = consumed.taken ? await finish(deps, consumed, callback) : await outcomeOf(deps, consumed)
-    return ended ? flowAnswer(deps, ended) : { kind: "waiting", flow: consumed.flow }
+    if (!ended) return { kind: "waiting", flow: consumed.flow }
+    return flowAnswer(deps, ended, { isSame: tookFlow(deps.signer, ended.flow, carried) })
   }
 }
 
@@ -91,21 +95,19 @@ async function finish(
   callback: Callback,
 ): Promise<FlowWithApp> {
   const { flow, app } = consumed
+  const calls: ProviderCall[] = []
   try {
-    const granted = await exchange(deps, consumed, callback)
-    const wanted = await wantedAccounts(deps, flow, granted)
-    if (flow.select && flow.reconnectAccountId === null && wanted.length > 1) {
-      return { flow: await offerChoice(deps, flow, wanted), app }
-    }
-    const accountIds = await keepConnected(deps, flow, wanted, granted)
-    // Without them somebody judged this process dead meanwhile, and that is what the tenant was told.
-    return {
-      flow: accountIds ? { ...flow, status: "connected", accountIds } : await storedFlow(deps, flow),
-      app,
-    }
+    const granted = await exchange(deps, consumed, callback, calls)
+    const accounts = await wantedAccounts(deps, flow, granted)
+    const ended =
+      flow.select && flow.reconnectAccountId === null && accounts.length > 1
+        ? await offerChoice(deps, flow, accounts, calls)
+        : await finishConnect(deps, flow, { accounts, grant: grantOf(granted), actor: "browser", calls })
+    // Without one somebody judged this process dead meanwhile, and that is what the tenant was told.
+    return { flow: ended ?? (await storedFlow(deps, flow)), app }
   } catch (error) {
     if (!(error instanceof Refusal)) deps.onFault(error, flow.id)
-    return { flow: await recordFailure(deps, flow, readFailure(error, flow.provider)), app }
+    return { flow: await recordFailure(deps, flow, readFailure(error, flow.provider), calls), app }
   }
 }
 
@@ -114,11 +116,12 @@ async function offerChoice(
   deps: CompleteConnectDeps,
   flow: ConnectFlow,
   accounts: readonly UpstreamAccount[],
-): Promise<ConnectFlow> {
+  calls: readonly ProviderCall[],
+): Promise<ConnectFlow | undefined> {
   const expiresAt = new Date(deps.now().getTime() + flowLifetimeMs)
   const candidates = await deps.box.seal(writeCandidates(accounts), candidatesPlace(flow))
-  const offered = await deps.storage.flows.offer(flow.id, candidates, expiresAt)
-  return offered ? { ...flow, status: "choosing", expiresAt } : storedFlow(deps, flow)
+  const offered = await deps.storage.flows.offer(flow.id, candidates, expiresAt, calls)
+  return offered ? { ...flow, status: "choosing", expiresAt } : undefined
 }
 
 /** Ends the connect with a reason of the closed list; anything else thrown on the way is our own fault. */
@@ -145,6 +148,7 @@ async function exchange(
   deps: CompleteConnectDeps,
   { flow, app }: ConsumedFlow,
   callback: Callback,
+  calls: ProviderCall[],
 ): Promise<readonly UpstreamAccount[]> {
   const providers = providersOf(deps.providers, flow.environment)
   const issuer = providers.issuer(flow.provider)
@@ -173,6 +177,7 @@ async function exchange(
       code: callback.code,
       codeVerifier,
       deadline: AbortSignal.timeout(exchangeTimeLimitMs),
+      onCall: (call) => void calls.push(call),
     })
     .catch((error: unknown) => {
       if (!(error instanceof ProviderFailure)) throw error
@@ -218,10 +223,11 @@ async function recordFailure(
   deps: CompleteConnectDeps,
   flow: ConnectFlow,
   failure: FlowFailure,
+  calls: readonly ProviderCall[],
 ): Promise<ConnectFlow> {
   const event = flowEvent(deps, flow, "connect.failed", { reason: failure.reason, detail: failure.detail })
   try {
-    if (await deps.storage.flows.fail(flow.id, failure, event, deps.now()))
+    if (await deps.storage.flows.fail(flow.id, failure, event, deps.now(), calls))
       return { ...flow, status: "failed", failure }
     // No longer ours to end: a commit whose answer was lost, or a sweep. What is stored is what happened.
     return await storedFlow(deps, flow)
@@ -244,7 +250,8 @@ async function outcomeOf(
 ): Promise<FlowWithApp | undefined> {
   const until = deps.now().getTime() + outcomeWaitMs
   let { flow } = consumed
-  while (flow.status !== "choosing" && flowStatus(flow, deps.now()) === "pending") {
+  const isAtWork = () => flow.status === "pending" || flow.status === "exchanging"
+  while (isAtWork() && flowStatus(flow, deps.now()) === "pending") {
     if (deps.now().getTime() >= until) return undefined
     await deps.wait(outcomePollMs)
     flow = await storedFlow(deps, flow)

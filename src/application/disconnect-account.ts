@@ -18,7 +18,7 @@ import { providersOf } from "./start-connect.ts"
 
 /**
  * Ends an account: revokes at the provider where that exists, then forgets its tokens whatever the provider
- * said, and records what that was. Rejects with `not_found`.
+ * said, and records what that was. An unconfirmed one is only forgotten. Rejects with `not_found`.
  */
 export type DisconnectAccount = (principal: Principal, id: string) => Promise<void>
 
@@ -57,6 +57,9 @@ async function takeOver(deps: TokenDeps, principal: Principal, id: string): Prom
 /** What the provider did, in one sentence for the event. */
 async function revoke(deps: TokenDeps, held: HeldAccount): Promise<string> {
   const title = providerTitle[held.account.provider]
+  // Whose it is nobody has said, so nobody here may end what that person has at the provider.
+  if (held.account.health === "unconfirmed")
+    return `It was never confirmed, so its tokens are only forgotten; nothing was revoked at ${title}.`
   try {
     const request = await revokeRequest(deps, await revocable(deps, held))
     if (request === undefined)
@@ -74,7 +77,13 @@ async function revoke(deps: TokenDeps, held: HeldAccount): Promise<string> {
 
 /** TikTok revokes by a living access token alone, so one that has ended is renewed first. */
 function mustRenewFirst(deps: TokenDeps, held: HeldAccount): boolean {
-  return held.account.provider === "tiktok" && !isUsable(tokenTimes(held), deps.now()) && isRisky(held)
+  const { provider, health } = held.account
+  return (
+    provider === "tiktok" &&
+    health !== "unconfirmed" &&
+    !isUsable(tokenTimes(held), deps.now()) &&
+    isRisky(held)
+  )
 }
 
 async function revocable(deps: TokenDeps, held: HeldAccount): Promise<HeldAccount> {

@@ -12,6 +12,7 @@ import type { ProviderName } from "../domain/provider.ts"
 import { type ReturnUrl, ReturnUrlPolicy, withResult } from "../domain/return-url-policy.ts"
 import type { Clock, Signer } from "../ports/crypto.ts"
 import type { Ids } from "./ids.ts"
+import { connectCode } from "./proof.ts"
 
 /**
  * What the browser is to be shown. `refused` is the only answer without a trusted state, and never
@@ -36,17 +37,35 @@ export interface FlowAnswerDeps {
   readonly dashboardUrl: ReturnUrl | null
 }
 
-/** Where the browser goes from a flow that has ended, or that waits for a choice. */
-export function flowAnswer(deps: FlowAnswerDeps, { flow, app }: FlowWithApp): CallbackAnswer {
+/**
+ * Where the browser goes from a flow that has ended, or that waits for somebody. `isSame` says whether it is the
+ * one that the provider sent back: of a flow that asks for proof no other gets anything to go on with.
+ */
+export function flowAnswer(
+  deps: FlowAnswerDeps,
+  { flow, app }: FlowWithApp,
+  { isSame }: { readonly isSame: boolean },
+): CallbackAnswer {
+  const isWaiting = flow.status === "choosing" || flow.status === "confirming"
+  if (isWaiting && flow.proof && !isSame) return { kind: "landing", flow }
   if (flow.status === "choosing") return { kind: "redirect", location: choosingPage(deps.signer, flow), flow }
-  const result =
-    flow.status === "connected"
-      ? { connected: flow.provider }
-      : { oauth_error: flow.failure?.reason ?? (flow.status === "pending" ? "no_response" : "server_error") }
   const target = flow.returnUrl === null ? deps.dashboardUrl : stillAllowed(flow.returnUrl, flow, app)
   return target === null
     ? { kind: "landing", flow }
-    : { kind: "redirect", location: withResult(target, result), flow }
+    : { kind: "redirect", location: withResult(target, resultOf(deps.signer, flow)), flow }
+}
+
+function resultOf(signer: Signer, flow: ConnectFlow): Parameters<typeof withResult>[1] {
+  switch (flow.status) {
+    case "connected":
+      return { connected: flow.provider }
+    case "confirming":
+      return { connected: flow.provider, connect_code: connectCode(signer, flow) }
+    default:
+      return {
+        oauth_error: flow.failure?.reason ?? (flow.status === "pending" ? "no_response" : "server_error"),
+      }
+  }
 }
 
 /** The app's list as it is now: an address taken off it since the start is no longer a place to send people to. */

@@ -25,10 +25,11 @@ export interface UsableToken {
 export interface ReadTokens {
   /**
    * A usable access token, refreshed first when it is about to end. While it is valid it is served, whatever
-   * happens to its refresh. Rejects with `not_found`, `reauthorization_required`, `refresh_unknown`,
-   * `invalid_client`, or `provider_unavailable` when no valid token is left.
+   * happens to its refresh. Rejects with `not_found`, `unconfirmed`, `reauthorization_required`,
+   * `refresh_unknown`, `invalid_client`, or `provider_unavailable` when no valid token is left. `known` is the account as the store
+   * had it a moment ago, null where it had none, in place of a first look.
    */
-  read(principal: Principal, id: string): Promise<UsableToken>
+  read(principal: Principal, id: string, known?: HeldAccount | null): Promise<UsableToken>
   /** Renews it now, or says why it cannot be: `not_renewable` and the rejections of `read`. */
   refresh(principal: Principal, id: string): Promise<Account>
 }
@@ -52,10 +53,10 @@ export function readTokens(deps: TokenDeps): ReadTokens {
   }
 
   return {
-    async read(principal, id) {
+    async read(principal, id, known) {
       const until = deps.now().getTime() + patienceMs
-      for (;;) {
-        const account = await held(principal, id)
+      if (known === null) throw notFound("account")
+      for (let account = known ?? (await held(principal, id)); ; account = await held(principal, id)) {
         const need = readerNeeds(account, deps.now())
         if (need instanceof ConnectError) throw need
         if (need === "serve") return serve(deps, account)
@@ -115,6 +116,7 @@ async function serve(deps: RefreshDeps, held: HeldAccount): Promise<UsableToken>
 /** What a reader must do to get a token, by what is stored and the clock. */
 function readerNeeds(held: HeldAccount, now: Date): Need {
   const { account, refresh } = held
+  if (account.health === "unconfirmed") return unconfirmed(account)
   if (account.health === "reauthorization_required") return ended(account)
   const times = tokenTimes(held)
   const usable = isUsable(times, now)
@@ -130,6 +132,7 @@ function readerNeeds(held: HeldAccount, now: Date): Need {
 /** As for a reader, but back-off does not hold a forced refresh, and what cannot be renewed is said. */
 function forcedNeeds(held: HeldAccount, now: Date): Need {
   const { account } = held
+  if (account.health === "unconfirmed") return unconfirmed(account)
   if (account.health === "reauthorization_required") return ended(account)
   const times = tokenTimes(held)
   if (!isRenewable(times, now) || !canAuthenticate(held)) return notRenewable(held, now)
@@ -143,6 +146,14 @@ function credentialsChanged({ account, app, refresh }: HeldAccount): boolean {
 
 function isLeased({ refresh }: HeldAccount, now: Date): boolean {
   return refresh.leaseUntil !== null && refresh.leaseUntil > now
+}
+
+/** Nobody knows yet whose account it is: not even a good token is served. */
+function unconfirmed(account: Account): ConnectError {
+  return new ConnectError(
+    "unconfirmed",
+    account.healthDetail ?? "The flow that connected this account has yet to be confirmed by your backend.",
+  )
 }
 
 function ended(account: Account): ConnectError {

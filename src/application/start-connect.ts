@@ -38,6 +38,10 @@ export interface StartRequest {
   readonly reference: string | undefined
   /** Whether a choice is asked for where the person grants several accounts at once. */
   readonly select?: boolean | undefined
+  /** Whether the accounts stay inert until the tenant's backend confirms who came back. */
+  readonly proof?: boolean | undefined
+  /** The app that this request means, null where there is none, if it was read a moment ago; it is looked up else. */
+  readonly app?: OAuthApp | null | undefined
 }
 
 export interface StartedConnect {
@@ -66,6 +70,12 @@ export function startConnect(deps: StartConnectDeps): StartConnect {
     checkReference(request.reference)
     const app = await chooseApp(deps, principal, request)
     const returnUrl = request.returnUrl === undefined ? null : app.policy.accept(request.returnUrl)
+    if (request.proof && returnUrl === null) {
+      throw invalidField(
+        "return_url",
+        "is needed with proof=required, since the connect_code comes back on it; name the page that takes it",
+      )
+    }
 
     const now = deps.now()
     const id = deps.newId("flow")
@@ -90,6 +100,7 @@ export function startConnect(deps: StartConnectDeps): StartConnect {
             ? null
             : await deps.box.seal(codeVerifier, verifierPlace(principal.tenant, id)),
         select: request.select ?? false,
+        proof: request.proof ?? false,
         startedBy: principal.actor,
       },
       now,
@@ -137,11 +148,7 @@ async function chooseApp(
   // Refresh tokens are bound to a client id, so a reconnect stays with its app unless told otherwise.
   const wanted = request.oauthAppId ?? account?.oauthAppId ?? undefined
   const app =
-    wanted === undefined
-      ? await deps.storage.apps.findDefault(principal, request.provider)
-      : isId("oa", wanted)
-        ? await deps.storage.apps.find(principal, wanted)
-        : undefined
+    request.app === undefined ? await findApp(deps, principal, request.provider, wanted) : request.app
   if (app && app.provider !== request.provider) {
     throw invalidField(
       "oauth_app_id",
@@ -158,6 +165,16 @@ async function chooseApp(
       ? `There is no ${title} app yet; store its client_id and client_secret with POST /v1/oauth-apps first.`
       : `There is no ${title} app with this oauth_app_id; GET /v1/oauth-apps?provider=${request.provider} lists them.`,
   )
+}
+
+async function findApp(
+  { storage }: StartConnectDeps,
+  principal: Principal,
+  provider: ProviderName,
+  id: string | undefined,
+): Promise<OAuthApp | undefined> {
+  if (id === undefined) return storage.apps.findDefault(principal, provider)
+  return isId("oa", id) ? storage.apps.find(principal, id) : undefined
 }
 
 async function reconnectedAccount(

@@ -7,7 +7,7 @@ import type { Account } from "./account.ts"
 
 /** Free text as every store can keep it: NUL and lone surrogates, which some cannot, become U+FFFD. */
 export function storableText(text: string): string {
-  return text.toWellFormed().replaceAll("\0", "\uFFFD")
+  return text.isWellFormed() && !text.includes("\0") ? text : text.toWellFormed().replaceAll("\0", "\uFFFD")
 }
 
 /** {@link storableText} for every text in plain data, names of fields included. A copy; dates stay dates. */

@@ -3,11 +3,18 @@ import type { Owner } from "./owner.ts"
 import type { ProviderName } from "./provider.ts"
 import type { Sealed } from "./sealed.ts"
 
-export const healths = ["active", "expiring", "reauthorization_required", "refresh_unknown"] as const
+export const healths = [
+  "active",
+  "expiring",
+  "reauthorization_required",
+  "refresh_unknown",
+  "unconfirmed",
+] as const
 
 /**
  * `expiring`: cannot be renewed without the person, and ends soon. `refresh_unknown`: a rotating refresh was
- * sent and its answer lost.
+ * sent and its answer lost. `unconfirmed`: granted in a flow that asks for proof and that nobody has confirmed
+ * yet; nobody gets its token, and unless it is confirmed it is forgotten.
  */
 export type Health = (typeof healths)[number]
 

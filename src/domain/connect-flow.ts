@@ -1,6 +1,6 @@
 import { isId } from "./id.ts"
 import type { OAuthAppOptions } from "./oauth-app.ts"
-import type { OAuthErrorReason, ProviderEvidence } from "./oauth-error.ts"
+import { type OAuthErrorReason, type ProviderCall, type ProviderEvidence, remedy } from "./oauth-error.ts"
 import type { Owner } from "./owner.ts"
 import type { ProviderName } from "./provider.ts"
 import type { ReturnUrl } from "./return-url-policy.ts"
@@ -9,15 +9,26 @@ import type { Sealed } from "./sealed.ts"
 /** How long a person may take on the provider's pages (RFC 9700 section 4.7: short; ten minutes is the field's usage). */
 export const flowLifetimeMs = 10 * 60_000
 
+/** How long a tenant may take to confirm a connect that asked for proof, from the person's return on. */
+export const confirmLifetimeMs = 10 * 60_000
+
 /** After this an exchange that has not reported is taken for dead: twice what a callback may last. */
 export const exchangeLimitMs = 30_000
 
 /**
- * `exchanging` and `choosing` (among several accounts) are inner: to a tenant such a flow is still `pending`.
- * Stored status lags behind the clock, so readers ask {@link flowStatus}.
+ * `exchanging`, `choosing` (among several accounts) and `confirming` (proof was asked for and is awaited) are
+ * inner: to a tenant such a flow is still `pending`. Stored status lags behind the clock, so readers ask
+ * {@link flowStatus}.
  */
-export type StoredFlowStatus = "pending" | "exchanging" | "choosing" | "connected" | "failed" | "expired"
-export type FlowStatus = Exclude<StoredFlowStatus, "exchanging" | "choosing">
+export type StoredFlowStatus =
+  | "pending"
+  | "exchanging"
+  | "choosing"
+  | "confirming"
+  | "connected"
+  | "failed"
+  | "expired"
+export type FlowStatus = Exclude<StoredFlowStatus, "exchanging" | "choosing" | "confirming">
 
 /** One attempt to connect one person's account, from `start` to its recorded outcome. */
 export interface ConnectFlow extends Owner {
@@ -36,10 +47,19 @@ export interface ConnectFlow extends Owner {
   readonly codeVerifier: Sealed | null
   /** Whether the person, or the tenant, chooses among several accounts before any is stored. */
   readonly select: boolean
+  /** Whether accounts stay inert until the tenant's backend redeems the code that came back with the person. */
+  readonly proof: boolean
   readonly startedBy: string
   readonly status: StoredFlowStatus
   readonly failure: FlowFailure | null
   readonly accountIds: readonly string[]
+  /** What was asked of the provider once the person came back, in order. */
+  readonly calls: readonly ProviderCall[]
+  /**
+   * A MAC over what the callback that took the flow carried, so that a repetition of it can be told from somebody
+   * else who knows the state. Null before.
+   */
+  readonly callbackMac: string | null
   readonly createdAt: Date
   readonly expiresAt: Date
   readonly takenAt: Date | null
@@ -67,6 +87,7 @@ export type NewFlow = Pick<
   | "reconnectAccountId"
   | "codeVerifier"
   | "select"
+  | "proof"
   | "startedBy"
 > & { readonly id: string }
 
@@ -76,6 +97,8 @@ export function openFlow(flow: NewFlow, now: Date): ConnectFlow {
     status: "pending",
     failure: null,
     accountIds: [],
+    calls: [],
+    callbackMac: null,
     createdAt: now,
     expiresAt: new Date(now.getTime() + flowLifetimeMs),
     takenAt: null,
@@ -101,6 +124,7 @@ export function exchangeWasLost(flow: Pick<ConnectFlow, "status" | "takenAt">, n
 export const abandonedAs = {
   pending: "expired",
   choosing: "expired",
+  confirming: "expired",
   exchanging: "failed",
   connected: undefined,
   failed: undefined,
@@ -110,9 +134,48 @@ export const abandonedAs = {
 /** What a tenant sees at this moment, whether or not the sweep has written it down yet. */
 export function flowStatus(flow: ConnectFlow, now: Date): FlowStatus {
   if (flow.status === "exchanging") return exchangeWasLost(flow, now) ? abandonedAs.exchanging : "pending"
-  if (flow.status === "choosing" || flow.status === "pending")
+  if (flow.status === "choosing" || flow.status === "confirming" || flow.status === "pending")
     return hasExpired(flow, now) ? abandonedAs[flow.status] : "pending"
   return flow.status
+}
+
+const unchosenDetail =
+  "Nobody chose among the accounts that the person granted within ten minutes; start again, and let the person finish Mooring's page for it, or answer for them with POST /v1/oauth/flows/{id}/choose."
+
+const unconfirmedDetail =
+  "Nobody confirmed this connect within ten minutes of the person's return, so it was undone; start again, and call POST /v1/oauth/flows/{id}/confirm from your backend with the connect_code that comes back on the return_url."
+
+/** Why a flow ended that nobody will end any more, by the status it was left in. */
+export function abandonedFailure(flow: Pick<ConnectFlow, "status" | "provider">): FlowFailure {
+  const reason = abandonedAs[flow.status] === "expired" ? "no_response" : "server_error"
+  const own = { choosing: unchosenDetail, confirming: unconfirmedDetail }
+  const detail = own[flow.status as keyof typeof own] ?? remedy(reason, flow.provider)
+  return { reason, detail, evidence: null }
+}
+
+/**
+ * Where the proof of a flow stands. `required`: the person is not back, and in a flow that has ended never was.
+ * `awaited`: the tenant has yet to confirm, and in one that has ended never did.
+ */
+export type ProofState = "required" | "awaited" | "confirmed"
+
+/** Null where the flow asks for no proof. */
+export function proofState(flow: Pick<ConnectFlow, "proof" | "status" | "failure">): ProofState | null {
+  if (!flow.proof) return null
+  if (flow.status === "connected") return "confirmed"
+  return flow.status === "confirming" || flow.failure?.detail === unconfirmedDetail ? "awaited" : "required"
+}
+
+/**
+ * Whether somebody was asked to choose among several accounts. Laying accounts aside moves a flow's end, which
+ * tells it of flows that have ended since; of one that asks for proof nobody can tell the two apart, and it counts as held.
+ */
+export function wasOffered(
+  flow: Pick<ConnectFlow, "proof" | "status" | "failure" | "select" | "createdAt" | "expiresAt">,
+): boolean {
+  if (!flow.select || proofState(flow) === "awaited" || proofState(flow) === "confirmed") return false
+  if (flow.status === "choosing" || flow.failure?.detail === unchosenDetail) return true
+  return flow.expiresAt.getTime() - flow.createdAt.getTime() > flowLifetimeMs
 }
 
 /**

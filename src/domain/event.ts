@@ -15,6 +15,10 @@ export const eventTypes = [
   "oauth_app.deleted",
   "api_key.created",
   "api_key.revoked",
+  "webhook.created",
+  "webhook.updated",
+  "webhook.deleted",
+  "webhook.disabled",
 ] as const
 
 export type EventType = (typeof eventTypes)[number]
@@ -33,6 +37,7 @@ export interface DomainEvent extends Owner {
   readonly flowId: string | null
   readonly oauthAppId: string | null
   readonly apiKeyId: string | null
+  readonly webhookId: string | null
   readonly reference: string | null
   readonly reason: OAuthErrorReason | null
   /** One sentence for a reader of the log, or null. */
@@ -42,7 +47,15 @@ export interface DomainEvent extends Owner {
 type EventSubject = Partial<
   Pick<
     DomainEvent,
-    "provider" | "accountId" | "flowId" | "oauthAppId" | "apiKeyId" | "reference" | "reason" | "detail"
+    | "provider"
+    | "accountId"
+    | "flowId"
+    | "oauthAppId"
+    | "apiKeyId"
+    | "webhookId"
+    | "reference"
+    | "reason"
+    | "detail"
   >
 >
 
@@ -68,9 +81,30 @@ export function newEvent(
     flowId: null,
     oauthAppId: null,
     apiKeyId: null,
+    webhookId: null,
     reference: null,
     reason: null,
     detail: null,
     ...subject,
   }
+}
+
+/** Every way to name a type in a filter or a subscription: itself, its group (`account.*`), and all (`*`). */
+export function patternsOf(type: EventType): readonly string[] {
+  return [type, `${type.slice(0, type.indexOf("."))}.*`, "*"]
+}
+
+/** What a filter or a subscription may say. */
+export const eventPatterns: readonly string[] = [...new Set(eventTypes.flatMap(patternsOf))].sort()
+
+/** The types that a list of patterns names, in the order of {@link eventTypes}. */
+export function typesNamedBy(patterns: readonly string[]): readonly EventType[] {
+  return eventTypes.filter((type) => patternsOf(type).some((pattern) => patterns.includes(pattern)))
+}
+
+/** Events with the same key are delivered in order: those of one account, or else of one flow, key, webhook or app. */
+export function orderKeyOf(
+  event: Pick<DomainEvent, "id" | "accountId" | "flowId" | "oauthAppId" | "apiKeyId" | "webhookId">,
+): string {
+  return event.accountId ?? event.flowId ?? event.apiKeyId ?? event.webhookId ?? event.oauthAppId ?? event.id
 }

@@ -3,7 +3,7 @@ const alphabet = "0123456789abcdefghjkmnpqrstvwxyz" // Crockford's base 32, whos
 const timeBytes = 6
 export const idRandomBytes = 16
 
-export type IdPrefix = "oa" | "acc" | "flow" | "key" | "evt" | "req"
+export type IdPrefix = "oa" | "acc" | "flow" | "key" | "evt" | "wh" | "req"
 
 /**
  * An id whose text order is the order of creation (to the millisecond), so that the stores append
@@ -29,6 +29,9 @@ export function isId(prefix: IdPrefix, text: string): boolean {
   return text.startsWith(`${prefix}_`) && idPattern.test(text.slice(prefix.length + 1))
 }
 
+/** Two characters at a time, since every call makes several ids. */
+const pairs = Array.from({ length: 1024 }, (_, i) => `${alphabet[i >> 5]}${alphabet[i & 31]}`)
+
 function base32(bytes: Uint8Array): string {
   let text = ""
   let bits = 0
@@ -36,12 +39,17 @@ function base32(bytes: Uint8Array): string {
   for (const byte of bytes) {
     held = (held << 8) | byte
     bits += 8
-    while (bits >= 5) {
-      bits -= 5
-      text += alphabet[(held >> bits) & 31]
+    if (bits >= 10) {
+      bits -= 10
+      text += pairs[held >> bits]
+      held &= (1 << bits) - 1
     }
+  }
+  if (bits >= 5) {
+    bits -= 5
+    text += alphabet[held >> bits]
     held &= (1 << bits) - 1
   }
-  if (bits > 0) text += alphabet[(held << (5 - bits)) & 31]
+  if (bits > 0) text += alphabet[held << (5 - bits)]
   return text
 }

@@ -38,7 +38,8 @@ export type PageOnlyReason = (typeof pageOnlyReasons)[number]
 export interface ProviderEvidence {
   /**
    * Which call failed: `token`, `long_lived_token`, `permissions`, `profile`, `accounts`,
-   * `refresh`, `revoke`, `identify`, or `authorize` for the redirect.
+   * `refresh`, `revoke`, `identify`, `app_token` and `app_permissions` in a check of an app, or `authorize` for
+   * the redirect.
    */
   readonly call: string
   readonly status: number | null
@@ -48,6 +49,19 @@ export interface ProviderEvidence {
   readonly message: string | null
   /** What the provider's support asks for: `log_id`, `fbtrace_id`, `x-li-uuid` … */
   readonly traceId: string | null
+}
+
+/** One call that was sent during a connect, for the flow inspector; it carries no text of anybody. */
+export interface ProviderCall {
+  /** By the same names as `ProviderEvidence.call`. */
+  readonly call: string
+  /** When it was sent. */
+  readonly at: Date
+  /** Null where no whole answer came. */
+  readonly status: number | null
+  /** What kept the answer away; null where one came. */
+  readonly fault: "timeout" | "unreachable" | "too_large" | null
+  readonly durationMs: number
 }
 
 /** One sentence: what happened and what to change. Written for the tenant's developer, not for the person connecting. */

@@ -13,7 +13,7 @@ const maxEncodingDepth = 5
  * some framework would file under them: PHP trims a name, cuts it at a NUL or `[`, and writes `_` for a dot, a
  * space or a lone `[`; ASP.NET ignores letter case.
  */
-const resultParameter = /^\s*(connected|oauth[_.\s[]error)\s*(?:$|[[\0])/i
+const resultParameter = /^\s*(connected|oauth[_.\s[]error|connect[_.\s[]code)\s*(?:$|[[\0])/i
 
 /** A host as its canonical form spells it, with a port or without. No `u` flag: `i` must fold ASCII alone. */
 const plainAuthority = /^(?:[a-z0-9_][a-z0-9._-]{0,252}|\[[0-9a-f:]+\])(?::\d+)?$/i
@@ -55,7 +55,9 @@ export class ReturnUrlPolicy {
     // Some servers split queries at semicolons too.
     const names = [...new URLSearchParams(parsed.search.replaceAll(";", "&")).keys()]
     if (names.some((name) => resultParameter.test(name))) {
-      throw refused("its query already has connected or oauth_error, which Mooring adds; take it out")
+      throw refused(
+        "its query already has connected, connect_code or oauth_error, which Mooring adds; take it out",
+      )
     }
     if (!this.#covers(parsed)) throw refused(this.#refusal)
     return parsed.href as ReturnUrl
@@ -100,12 +102,12 @@ export function returnUrlEntryFault(entry: string): string | undefined {
 /** Appends a result, keeping the query that is there byte for byte (URLSearchParams would rewrite it). */
 export function withResult(
   returnUrl: ReturnUrl,
-  result: { readonly connected: string } | { readonly oauth_error: string },
+  result: { readonly connected: string; readonly connect_code?: string } | { readonly oauth_error: string },
 ): string {
-  const [[name, value]] = Object.entries(result) as [[string, string]]
+  const added = Object.entries<string>(result).map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
   // Only the first question mark opens the query: one at the end of `?a=b?` belongs to a value.
   const joint = !returnUrl.includes("?") ? "?" : /^[^?]*\?$|&$/.test(returnUrl) ? "" : "&"
-  return `${returnUrl}${joint}${name}=${encodeURIComponent(value)}`
+  return `${returnUrl}${joint}${added.join("&")}`
 }
 
 function refused(why: string): ConnectError {

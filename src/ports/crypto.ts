@@ -8,7 +8,7 @@ import type { Sealed } from "../domain/sealed.ts"
  */
 export interface SealedPlace {
   readonly tenant: string
-  readonly table: "oauth_apps" | "flows" | "accounts"
+  readonly table: "oauth_apps" | "flows" | "accounts" | "webhooks"
   /** What identifies the row for ever: its id, or for accounts `environment/provider/platform_account_id`. */
   readonly row: string
   readonly column: string
@@ -34,7 +34,7 @@ export interface Signer {
   verify(purpose: SignedPurpose, message: string, mac: string): boolean
 }
 
-export type SignedPurpose = "state" | "choice" | "cursor" | "sandbox"
+export type SignedPurpose = "state" | "choice" | "callback" | "proof" | "cursor" | "sandbox"
 
 /** Makes and reads the text of API keys: `moor_<environment>_<id>_<secret>_<checksum>`. */
 export interface KeyMint {

@@ -1,6 +1,7 @@
 import type { AccountMetadata } from "../domain/account.ts"
+import type { AppFinding } from "../domain/app-check.ts"
 import type { OAuthAppOptions } from "../domain/oauth-app.ts"
-import type { OAuthErrorReason, ProviderEvidence } from "../domain/oauth-error.ts"
+import type { OAuthErrorReason, ProviderCall, ProviderEvidence } from "../domain/oauth-error.ts"
 import type { ProviderName } from "../domain/provider.ts"
 
 /** What Mooring needs of the five providers. One implementation talks to them, or to the sandbox. */
@@ -31,6 +32,12 @@ export interface Providers {
    * where the given credentials do not allow the question. Rejects with `ProviderFailure`.
    */
   identify(request: IdentifyRequest): Promise<UpstreamIdentity | undefined>
+  /**
+   * Finds what would keep people from connecting through an app, by at most three calls that create nothing and
+   * use no token or code of anybody. What the provider does not show is told as unknown, and so is everything
+   * where it cannot be reached. Rejects with `ProviderFailure` for our own fault alone.
+   */
+  check(request: CheckRequest): Promise<readonly AppFinding[]>
 }
 
 export interface AppCredentials {
@@ -70,6 +77,8 @@ export interface ExchangeRequest {
   readonly codeVerifier: string | null
   /** Aborted when the whole callback must end; pending calls then fail as `provider_timeout`. */
   readonly deadline: AbortSignal
+  /** Told of each call that was sent, once its answer or its fault is there, whatever comes of the connect. */
+  readonly onCall?: (call: ProviderCall) => void
 }
 
 /** One account a person granted, with tokens in clear: they live in memory only, until they are sealed. */
@@ -137,6 +146,16 @@ export interface IdentifyRequest {
   readonly accessToken: string
   /** Facebook: the Page the token is said to belong to. */
   readonly pageId: string | null
+  readonly deadline: AbortSignal
+}
+
+export interface CheckRequest {
+  readonly provider: ProviderName
+  readonly credentials: AppCredentials
+  readonly options: OAuthAppOptions
+  readonly redirectUri: string
+  /** What a connect asks for; empty where a configuration at the provider decides. */
+  readonly scopes: readonly string[]
   readonly deadline: AbortSignal
 }
 

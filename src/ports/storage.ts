@@ -1,12 +1,13 @@
 import type { Account, Health, RefreshState, RenewalPlan, SealedCredentials } from "../domain/account.ts"
 import type { ApiKey } from "../domain/api-key.ts"
-import type { ConnectFlow, FlowFailure } from "../domain/connect-flow.ts"
-import type { DomainEvent } from "../domain/event.ts"
+import type { ConnectFlow, FlowFailure, FlowStatus } from "../domain/connect-flow.ts"
+import type { DomainEvent, EventType } from "../domain/event.ts"
 import type { OAuthApp } from "../domain/oauth-app.ts"
-import type { OAuthErrorReason } from "../domain/oauth-error.ts"
+import type { OAuthErrorReason, ProviderCall } from "../domain/oauth-error.ts"
 import type { Owner } from "../domain/owner.ts"
 import type { ProviderName } from "../domain/provider.ts"
 import type { Sealed } from "../domain/sealed.ts"
+import type { Delivery, DeliveryStatus, SettledAttempt, Webhook } from "../domain/webhook.ts"
 
 /**
  * All that Mooring keeps. Every method is atomic and durable: when its promise resolves the change and its
@@ -21,10 +22,17 @@ export interface Storage {
   readonly tokens: AccountTokens
   readonly keys: ApiKeys
   readonly events: Events
+  readonly webhooks: Webhooks
+  readonly deliveries: Deliveries
   /** Rejects with the reason when the store cannot answer a query now. */
   ping(): Promise<void>
   /** Finishes what is under way, then closes. Later calls reject. */
   close(): Promise<void>
+}
+
+/** Thrown where the store cannot be reached now. Whether a change that was under way was made is not known. */
+export class StoreUnavailable extends Error {
+  override readonly name = "StoreUnavailable"
 }
 
 export interface OAuthApps {
@@ -65,13 +73,15 @@ export interface ConnectFlows {
   add(flow: ConnectFlow): Promise<void>
   /** A tenant's own look at a flow. */
   find(owner: Owner, id: string): Promise<ConnectFlow | undefined>
+  /** Newest first by id. A status is that of {@link FlowStatus} as of `now`, whether or not it is written down yet. */
+  list(owner: Owner, filter: FlowFilter, page: FlowPage): Promise<FlowList>
   /**
-   * Takes a pending flow for exchange in one step: `pending` becomes `exchanging`, `takenAt` becomes `now`. Of
-   * many callers at once, over any number of processes, exactly one gets `taken: true`; the others see the
+   * Takes a pending flow for exchange in one step: `pending` becomes `exchanging`, `takenAt` becomes `now`,
+   * `callbackMac` what is given. Of many callers at once, over any number of processes, exactly one gets `taken: true`; the others see the
    * flow as it is. A flow whose `expiresAt` is at or before `now` is not taken. The app it was started with
    * comes along, null when it is gone or was the built-in one. No owner: the signed state is the credential.
    */
-  consume(id: string, now: Date): Promise<ConsumedFlow | undefined>
+  consume(id: string, now: Date, callbackMac?: string): Promise<ConsumedFlow | undefined>
   /**
    * Stores the accounts of a taken flow and ends it as `connected`, all or nothing. An account that is
    * already kept under (tenant, environment, provider, platformAccountId) is updated in place and keeps its
@@ -81,36 +91,80 @@ export interface ConnectFlows {
    * twice; an account whose app is gone, or another owner's, names none. Records one event for
    * each account: `event` with the account's id and, by what happened, `account.connected` or
    * `account.reconnected` as its type. Resolves to the accounts as kept, in the given order; undefined, with
-   * nothing stored, when the flow is neither `exchanging` nor `choosing`. Candidates are forgotten.
+   * nothing stored, when the flow is none of `exchanging`, `choosing` and `confirming`. Candidates are forgotten.
+   * An account that is kept as `unconfirmed` is taken over like one that is new: `account.connected`. `calls`,
+   * here and below, replaces the flow's where it is given.
    */
   connect(
     id: string,
     accounts: readonly ConnectedAccount[],
     now: Date,
+    calls?: readonly ProviderCall[],
   ): Promise<readonly Account[] | undefined>
   /**
    * Lays a taken flow's accounts aside until somebody chooses among them: `exchanging` becomes `choosing`, and
    * `expiresAt` what is given. `candidates` is sealed and opaque. False, with nothing stored, when the flow is
    * no longer `exchanging`.
    */
-  offer(id: string, candidates: Sealed, expiresAt: Date): Promise<boolean>
-  /** What was laid aside, while the flow is `choosing`. */
+  offer(id: string, candidates: Sealed, expiresAt: Date, calls?: readonly ProviderCall[]): Promise<boolean>
+  /**
+   * Lays a taken flow's accounts aside until the tenant's backend confirms them: `exchanging` or `choosing` becomes
+   * `confirming`, and `expiresAt` what is given. Of the accounts, those that nobody keeps are kept as they are given
+   * (`unconfirmed`, with no plan), with no event; an `unconfirmed` one that is there gets the new `updatedAt`; any
+   * other is not touched at all. False, with nothing stored, when the flow is neither `exchanging` nor `choosing`.
+   */
+  hold(
+    id: string,
+    accounts: readonly Omit<ConnectedAccount, "event">[],
+    candidates: Sealed,
+    expiresAt: Date,
+    calls?: readonly ProviderCall[],
+  ): Promise<boolean>
+  /** What was laid aside, while the flow is `choosing` or `confirming`. */
   findCandidates(id: string): Promise<OfferedFlow | undefined>
   /** Ends a taken flow as `failed`. False, with nothing stored, when it is neither `exchanging` nor `choosing`. */
-  fail(id: string, failure: FlowFailure, event: DomainEvent, now: Date): Promise<boolean>
+  fail(
+    id: string,
+    failure: FlowFailure,
+    event: DomainEvent,
+    now: Date,
+    calls?: readonly ProviderCall[],
+  ): Promise<boolean>
   /**
-   * Finds at most `limit` flows that nobody will end any more: pending and choosing ones at or past
+   * Finds at most `limit` flows that nobody will end any more: pending, choosing and confirming ones at or past
    * `expiresAt`, and exchanging ones taken at or before `takenBefore`. Oldest first, over all owners.
    */
   findAbandoned(now: Date, takenBefore: Date, limit: number): Promise<readonly ConnectFlow[]>
   /**
-   * Ends one abandoned flow as `expired` (it was pending or choosing) or `failed` (it was exchanging), and
+   * Ends one abandoned flow as `expired` (it was pending, choosing or confirming) or `failed` (it was exchanging), and
    * forgets its candidates. False, with nothing stored, when it no longer has the status it was seen in: of
    * several sweepers one succeeds.
    */
   abandon(flow: ConnectFlow, failure: FlowFailure, event: DomainEvent, now: Date): Promise<boolean>
   /** Forgets at most `limit` ended flows completed before the given time; resolves to how many. */
   prune(completedBefore: Date, limit: number): Promise<number>
+  /** Forgets at most `limit` accounts that are `unconfirmed` since the given time or before; resolves to how many. */
+  forgetUnconfirmed(updatedUntil: Date, limit: number): Promise<number>
+}
+
+export interface FlowFilter {
+  readonly provider?: ProviderName
+  readonly status?: FlowStatus
+  readonly reason?: OAuthErrorReason
+  readonly oauthAppId?: string
+  readonly reference?: string
+  readonly now: Date
+}
+
+export interface FlowPage {
+  readonly limit: number
+  /** The id of the last flow of the page before. */
+  readonly after?: string
+}
+
+export interface FlowList {
+  readonly items: readonly ConnectFlow[]
+  readonly more: boolean
 }
 
 export interface ConsumedFlow {
@@ -233,7 +287,7 @@ export interface AccountTokens {
   register(account: ConnectedAccount): Promise<{ readonly account: Account; readonly created: boolean }>
   /** Forgets the account and its tokens; a refresh in flight has lost. False when the owner has no such account. */
   remove(owner: Owner, id: string, event: DomainEvent): Promise<boolean>
-  /** How many accounts of the owner stand on the same person's grant through the same app. */
+  /** How many accounts of the owner stand on the same person's grant through the same app, unconfirmed ones left out. */
   countOfPerson(grant: {
     readonly owner: Owner
     readonly provider: ProviderName
@@ -309,6 +363,11 @@ export interface ApiKeys {
   add(key: ApiKey, event: DomainEvent): Promise<void>
   /** By id alone, since the key itself names its owner. Revoked and expired ones too: the caller judges. */
   findById(id: string): Promise<ApiKey | undefined>
+  /**
+   * As `findById`, and in the same statement what the call that the key came with needs first, of the key's own
+   * owner: so that the busiest calls cost one look-up. The app of an id that is null is the default of the provider.
+   */
+  findWith(id: string, need: FirstNeed): Promise<KeyWithNeed | undefined>
   /** A tenant's keys, newest first, revoked ones left out; of one environment where it is given. */
   list(tenant: string, environment?: Owner["environment"]): Promise<readonly ApiKey[]>
   /** At once for every instance. False when the owner has no such key or it is already revoked. */
@@ -317,10 +376,135 @@ export interface ApiKeys {
   touch(id: string, at: Date): Promise<void>
 }
 
+export type FirstNeed =
+  | { readonly kind: "app"; readonly provider: ProviderName; readonly id: string | null }
+  | { readonly kind: "account"; readonly id: string }
+
+export interface KeyWithNeed {
+  readonly key: ApiKey
+  /** Null where the owner has none, or it was not asked for. An app that was named may be of another provider. */
+  readonly app: OAuthApp | null
+  readonly account: HeldAccount | null
+}
+
 export interface Events {
-  /** In the order of their ids, oldest first, after the given id. */
+  /**
+   * In the order in which they were stored, oldest first, after the given position. What is once passed stays
+   * passed: no event appears later before a position that was given out, over any number of instances; for that
+   * a newest event may be held back for as long as an older transaction is under way.
+   */
+  list(owner: Owner, filter: EventFilter, page: EventPage): Promise<EventList>
+  /**
+   * Forgets at most `limit` events stored before the given time that are fanned out and have no pending delivery,
+   * with their ended deliveries; resolves to how many.
+   */
+  prune(before: Date, limit: number): Promise<number>
+}
+
+export interface EventFilter {
+  /** All where it is absent; never empty. */
+  readonly types?: readonly EventType[]
+  readonly accountId?: string
+}
+
+export interface EventPage {
+  readonly limit: number
+  /** A position that this store gave. */
+  readonly after?: string
+}
+
+export interface EventList {
+  readonly items: readonly DomainEvent[]
+  /** Of the last item; the one that was given where there are no items, null where there was none. At most 60 characters. */
+  readonly position: string | null
+  readonly more: boolean
+}
+
+export interface Webhooks {
+  /** False, with nothing stored, when the owner has `most` already, in one step with the count. */
+  add(webhook: Webhook, most: number, event: DomainEvent): Promise<boolean>
+  find(owner: Owner, id: string): Promise<Webhook | undefined>
+  /** Oldest first. */
+  list(owner: Owner): Promise<readonly Webhook[]>
+  /** Sets the fields that are given and leaves the others. Undefined when there is no such webhook. */
+  change(owner: Owner, id: string, change: WebhookChange, event: DomainEvent): Promise<Webhook | undefined>
+  /** With its deliveries. False when the owner has no such webhook. */
+  remove(owner: Owner, id: string, event: DomainEvent): Promise<boolean>
+}
+
+export type WebhookChange = Partial<
+  Pick<
+    Webhook,
+    | "url"
+    | "events"
+    | "description"
+    | "enabled"
+    | "disabledReason"
+    | "secret"
+    | "previousSecret"
+    | "previousSecretUntil"
+    | "failingSince"
+    | "holdUntil"
+    | "failures"
+  >
+> & { readonly updatedAt: Date }
+
+export interface Deliveries {
+  /**
+   * Makes of at most `limit` events that were not yet fanned out, oldest first, a pending delivery for each webhook
+   * of the owner, switched on or not, that was created no later than the event and whose patterns name its type.
+   * In one step, and by one caller at a time over all instances: of one order key none is made before an older one,
+   * none is made twice, and none is left out. Resolves to how many events it took; 0 also while another caller is at it.
+   */
+  fanOut(now: Date, limit: number): Promise<number>
+  /**
+   * Claims at most `limit` pending deliveries that are due at `now`, whose webhook is on and not held back, and that
+   * are the oldest pending one of their order key; of one webhook never more than `perWebhook` under living leases,
+   * those of earlier claims included. `attempts` grows by one, the lease runs until `until`, `firstAttemptAt` is set.
+   * Longest due first; several instances at once get different ones. A lease that ran out is as if it had never been.
+   */
+  claimDue(query: {
+    readonly now: Date
+    readonly until: Date
+    readonly limit: number
+    readonly perWebhook: number
+  }): Promise<readonly ClaimedDelivery[]>
+  /**
+   * Writes down how a claimed attempt ended and ends its lease, in one step, when the delivery is pending and its
+   * `attempts` still those of the claim; false otherwise. `delivered` clears the webhook's `failingSince`, `holdUntil`
+   * and `failures`, and where it was failing makes all its pending deliveries due at once. Any other end counts one
+   * more of `failures` and sets `failingSince` where it is null; `retry` sets `dueAt` and, where given, `holdUntil`;
+   * `disabled` switches the webhook off with its event, which is recorded once, and leaves the delivery pending.
+   */
+  settle(claimed: ClaimedDelivery, settled: SettledAttempt, now: Date): Promise<boolean>
+  /** Newest event first. */
   list(
     owner: Owner,
-    page: { readonly limit: number; readonly afterId?: string },
-  ): Promise<readonly DomainEvent[]>
+    webhookId: string,
+    filter: { readonly status?: DeliveryStatus },
+    page: EventPage,
+  ): Promise<DeliveryList>
+  /**
+   * Makes deliveries pending again, due now, with no attempts: the one of an event, or every failed one of the
+   * webhook whose event was stored since the given time. Pending ones are made due. Resolves to how many.
+   */
+  replay(
+    owner: Owner,
+    webhookId: string,
+    which: { readonly eventId: string } | { readonly failedSince: Date },
+    now: Date,
+  ): Promise<number>
+}
+
+export interface ClaimedDelivery {
+  readonly delivery: Delivery
+  readonly webhook: Webhook
+  readonly event: DomainEvent
+}
+
+export interface DeliveryList {
+  readonly items: readonly { readonly delivery: Delivery; readonly event: DomainEvent }[]
+  /** Of the last item, as {@link EventList.position}. */
+  readonly position: string | null
+  readonly more: boolean
 }

@@ -40,6 +40,10 @@ function aTerminal() {
       return []
     },
     withApiKeys: (use) => use(keys),
+    installation: {
+      settings: () => ({ faults: ["There is nothing here."] }),
+      withStore: async () => Promise.reject(new Error("There is no store here.")),
+    },
     signDashboardToken: async (tenant, seconds) => `token of ${tenant} for ${seconds} s`,
   }
   return {
@@ -71,18 +75,24 @@ describe("help", () => {
   test("names every command, and is no error", async () => {
     const { code, out, err } = await terminal.run("--help")
     expect([code, err]).toEqual([0, ""])
-    for (const command of ["serve", "migrate", "jwt", "api-keys"]) expect(out).toContain(command)
+    for (const command of ["serve", "migrate", "jwt", "doctor", "api-keys"]) expect(out).toContain(command)
   })
 
-  test.each(["serve", "migrate", "jwt", "api-keys", "api-keys create", "api-keys list", "api-keys revoke"])(
-    "of %s says what it takes",
-    async (command) => {
-      const { code, out } = await terminal.run(`${command} --help`)
-      expect(code).toBe(0)
-      expect(out).toStartWith(`Usage: mooring ${command}`)
-      expect(terminal.done).toEqual([])
-    },
-  )
+  test.each([
+    "serve",
+    "migrate",
+    "jwt",
+    "doctor",
+    "api-keys",
+    "api-keys create",
+    "api-keys list",
+    "api-keys revoke",
+  ])("of %s says what it takes", async (command) => {
+    const { code, out } = await terminal.run(`${command} --help`)
+    expect(code).toBe(0)
+    expect(out).toStartWith(`Usage: mooring ${command}`)
+    expect(terminal.done).toEqual([])
+  })
 
   test("is what a line without a command gets, as an error", async () => {
     const { code, err } = await terminal.run("")
@@ -105,6 +115,8 @@ describe("a command line that is wrong", () => {
     ["jwt --tenant acme --expires-in 0s", /such as 30m/],
     ["jwt --tenant acme --expires-in -1h", /such as 30m|argument missing/],
     ["jwt --tenant acme --expires-in 721h", /at most 30d/],
+    ["doctor --environment prod", /Allowed choices are live, test/],
+    ["doctor --tenant _", /A tenant is a name of 1 to 200 characters/],
     ["api-keys", /Usage: mooring api-keys/],
     ["api-keys make", /unknown command 'make'/],
     ["api-keys create --tenant acme --name ci", /required option '--environment <environment>'/],

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { memoryStorage } from "../../src/adapters/memory/storage.ts"
 import type { CallbackAnswer } from "../../src/application/flow-answer.ts"
+import { sweepFlows } from "../../src/application/sweep-flows.ts"
 import { flowLifetimeMs } from "../../src/domain/connect-flow.ts"
 import { oauthErrorReasons, remedy } from "../../src/domain/oauth-error.ts"
 import type { ReturnUrl } from "../../src/domain/return-url-policy.ts"
@@ -22,7 +23,8 @@ function location(answer: CallbackAnswer): string {
 const approved = (state: string) => query({ state, code: "fake-code" })
 
 async function events(world: ConnectWorld) {
-  return (await world.storage.events.list(acme, { limit: 100 })).map(({ type, reason }) => ({ type, reason }))
+  const { items } = await world.storage.events.list(acme, {}, { limit: 1000 })
+  return items.map(({ type, reason }) => ({ type, reason }))
 }
 
 describe("an approved callback", () => {
@@ -400,6 +402,31 @@ describe("our own faults", () => {
     expect(location(await world.complete("x", approved(state)))).toEndWith("connected=x")
   })
 
+  test("a hold that fails ends the flow, and one whose answer was lost is told as what it was", async () => {
+    for (const isStored of [false, true]) {
+      const storage = memoryStorage()
+      const { hold } = storage.flows
+      storage.flows.hold = async (...args) => {
+        if (isStored) await hold(...args)
+        throw new Error("connection reset")
+      }
+      const world = connectWorld({ storage })
+      await world.addApp()
+      const { flow, state } = await world.begin({ proof: true })
+      const end = location(await world.complete("x", approved(state)))
+      const { proof } = await world.viewFlow(acme, flow.id)
+      const { total } = await storage.accounts.list(acme, {}, { limit: 10 })
+      if (isStored)
+        expect([end, proof, total]).toEqual([expect.stringMatching(/connect_code=/), "awaited", 1])
+      else
+        expect([end, proof, total]).toEqual([
+          expect.stringMatching(/oauth_error=server_error$/),
+          "required",
+          0,
+        ])
+    }
+  })
+
   test("a fault that is no refusal is server_error, and says nothing of itself", async () => {
     const world = connectWorld()
     await world.addApp()
@@ -434,9 +461,62 @@ describe("the sweep", () => {
     const { flow } = await world.begin()
     world.pass(flowLifetimeMs)
     expect((await world.viewFlow(acme, flow.id)).failure?.reason).toBe("no_response")
-    expect(await world.sweep()).toEqual({ expired: 1, lost: 0, forgotten: 0 })
-    expect(await world.sweep()).toEqual({ expired: 0, lost: 0, forgotten: 0 })
+    expect(await world.sweep()).toEqual({ expired: 1, lost: 0, unconfirmed: 0, forgotten: 0 })
+    expect(await world.sweep()).toEqual({ expired: 0, lost: 0, unconfirmed: 0, forgotten: 0 })
     expect((await events(world)).filter((event) => event.reason === "no_response")).toHaveLength(1)
+  })
+
+  test("ends several hundred in one go, side by side, each once however many sweep at once", async () => {
+    let [running, most] = [0, 0]
+    const storage = memoryStorage()
+    const { abandon } = storage.flows
+    storage.flows.abandon = async (...args) => {
+      most = Math.max(most, ++running)
+      await Bun.sleep(1)
+      running--
+      return abandon(...args)
+    }
+    const world = connectWorld({ storage })
+    await world.addApp()
+    for (let i = 0; i < 300; i++) await world.begin()
+    world.pass(flowLifetimeMs)
+    const swept = await Promise.all([world.sweep(), world.sweep()])
+    expect(swept.reduce((sum, { expired }) => sum + expired, 0)).toBe(300)
+    expect((await events(world)).filter((event) => event.reason === "no_response")).toHaveLength(300)
+    expect(most).toBeGreaterThan(20)
+    expect(most).toBeLessThanOrEqual(100)
+  })
+
+  test("that a store fails in tells of it when all is done, and leaves the rest to the next one", async () => {
+    const storage = memoryStorage()
+    const { abandon } = storage.flows
+    let [calls, done] = [0, 0]
+    storage.flows.abandon = async (...args) => {
+      if (++calls === 1) throw new Error("the disk is gone")
+      await Bun.sleep(1)
+      done++
+      return abandon(...args)
+    }
+    const world = connectWorld({ storage })
+    await world.addApp()
+    for (let i = 0; i < 3; i++) await world.begin()
+    world.pass(flowLifetimeMs)
+    const fault = await world.sweep().catch((error: unknown) => error)
+    expect([fault, done]).toEqual([new Error("the disk is gone"), 2])
+    expect(await world.sweep()).toMatchObject({ expired: 1 })
+  })
+
+  test("keeps ended flows for as many days as it is told", async () => {
+    const world = connectWorld()
+    await world.addApp()
+    await world.begin()
+    const sweep = sweepFlows({ ...world, flows: world.storage.flows, retentionDays: 2 })
+    world.pass(flowLifetimeMs)
+    await sweep()
+    world.pass(2 * 24 * 3_600_000)
+    expect((await sweep()).forgotten).toBe(0)
+    world.pass(1)
+    expect((await sweep()).forgotten).toBe(1)
   })
 
   test("forgets ended flows after thirty days", async () => {

@@ -53,8 +53,9 @@ function renewed(world: ConnectWorld, change: Partial<RefreshedTokens> = {}): Re
 }
 
 const account = (world: ConnectWorld, id: string) => world.storage.accounts.find(acme, id)
-const eventTypes = async (world: ConnectWorld) =>
-  (await world.storage.events.list(acme, { limit: 100 })).map((event) => event.type)
+const eventsOf = async (world: ConnectWorld) =>
+  (await world.storage.events.list(acme, {}, { limit: 100 })).items
+const eventTypes = async (world: ConnectWorld) => (await eventsOf(world)).map((event) => event.type)
 
 describe("reading a token", () => {
   test("gives the stored one while it is fresh, and asks nobody", async () => {
@@ -480,7 +481,7 @@ describe("disconnecting", () => {
       refreshToken: "fake-refresh-token-of-ann",
     })
     expect(await account(world, id)).toBeUndefined()
-    const last = (await world.storage.events.list(acme, { limit: 100 })).at(-1)
+    const last = (await eventsOf(world)).at(-1)
     expect(last).toMatchObject({
       type: "account.disconnected",
       accountId: id,
@@ -499,9 +500,7 @@ describe("disconnecting", () => {
     }
     await world.disconnect(acme, id)
     expect(await account(world, id)).toBeUndefined()
-    expect((await world.storage.events.list(acme, { limit: 100 })).at(-1)?.detail).toContain(
-      "did not confirm",
-    )
+    expect((await eventsOf(world)).at(-1)?.detail).toContain("did not confirm")
   })
 
   test("of several Pages of one person only the last ends the grant", async () => {
@@ -565,9 +564,7 @@ describe("disconnecting", () => {
     await consent("1")
     expect((await account(world, kept))?.healthDetail).toBeNull()
     expect((await account(world, dropped))?.healthDetail).toContain("newest consent")
-    const told = (await world.storage.events.list(acme, { limit: 100 })).filter(
-      (event) => event.type === "account.updated",
-    )
+    const told = (await eventsOf(world)).filter((event) => event.type === "account.updated")
     expect(told.map((event) => event.accountId)).toEqual([dropped])
     await consent("1", "2")
     expect((await account(world, dropped))?.healthDetail).toBeNull()

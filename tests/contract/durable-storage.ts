@@ -16,6 +16,8 @@ import {
   sealed,
   takenFlow,
 } from "../support/storage-fixtures.ts"
+import { durableEventsContract, eventRacesContract } from "./durable-events.ts"
+import { durableProofContract, proofRacesContract } from "./durable-proof.ts"
 import { durableTokensContract, tokenRacesContract } from "./durable-tokens.ts"
 
 /** One database of a test's own, empty and without tables. */
@@ -48,6 +50,18 @@ export function durableStorageContract(adapter: string, create: () => Promise<Du
       keptContract(() => database)
       durableTokensContract(() => database)
     })
+    describe("events, webhooks and deliveries", () => {
+      beforeEach(() => database.migrate())
+      durableEventsContract(() => database)
+    })
+    describe("two connections to events, webhooks and deliveries", () => {
+      beforeEach(() => database.migrate())
+      eventRacesContract(() => database)
+    })
+    describe("kept until confirmed", () => {
+      beforeEach(() => database.migrate())
+      durableProofContract(() => database)
+    })
     describe("two connections", () => {
       beforeEach(() => database.migrate())
       racesContract(() => database)
@@ -56,10 +70,14 @@ export function durableStorageContract(adapter: string, create: () => Promise<Du
       beforeEach(() => database.migrate())
       tokenRacesContract(() => database)
     })
+    describe("two connections to what waits to be confirmed", () => {
+      beforeEach(() => database.migrate())
+      proofRacesContract(() => database)
+    })
   })
 }
 
-const migrations = ["001-connect", "002-token-life"]
+const migrations = ["001-connect", "002-token-life", "003-events", "004-inspect"]
 
 function migrationsContract(database: () => DurableDatabase): void {
   const pretendNewer = () =>

@@ -12,6 +12,8 @@ import {
   anId,
   eventsOf,
   noon,
+  sealed,
+  someCalls,
   strangers,
   takenFlow,
 } from "../support/storage-fixtures.ts"
@@ -45,6 +47,13 @@ export function flowsContract(storage: () => Storage): void {
     const times = { takenAt: after(1), completedAt: after(2) }
     const flow = await add({ status: "failed", failure, accountIds: ["acc_1", "acc_2"], ...times })
     expect(await find(flow)).toEqual(flow)
+  })
+
+  test("a flow's calls come back equal, to the millisecond and in order, and so do proof and the callback's MAC", async () => {
+    for (const proof of [true, false]) {
+      const flow = await add({ proof, calls: someCalls, callbackMac: "made-up-mac" })
+      expect(await find(flow)).toEqual(flow)
+    }
   })
 
   test("an id is kept once: a second flow under it is refused", async () => {
@@ -84,6 +93,33 @@ export function flowsContract(storage: () => Storage): void {
       app: null,
     })
     expect(await find(flow)).toEqual(taken)
+  })
+
+  test("who takes a flow leaves the MAC of its callback there, and who comes later does not replace it", async () => {
+    const flow = await add()
+    const taken = { ...flow, status: "exchanging", takenAt: after(1000), callbackMac: "the first" } as const
+    const first = await storage().flows.consume(flow.id, after(1000), "the first")
+    expect(first).toEqual({ taken: true, flow: taken, app: null })
+    const second = await storage().flows.consume(flow.id, after(2000), "the second")
+    expect(second).toEqual({ taken: false, flow: taken, app: null })
+    expect(await find(flow)).toEqual(taken)
+  })
+
+  test("a flow that was not taken has no MAC, however often somebody came", async () => {
+    const flow = await add()
+    await storage().flows.consume(flow.id, flow.expiresAt, "too late")
+    expect(await find(flow)).toEqual(flow)
+  })
+
+  test("of many callers taking one flow at once the MAC is that of the one who got it", async () => {
+    const flow = await add()
+    const outcomes = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => storage().flows.consume(flow.id, after(1000), `caller ${i}`)),
+    )
+    const winner = outcomes.findIndex((outcome) => outcome?.taken)
+    expect(outcomes.map((outcome) => outcome?.flow.callbackMac)).toEqual(
+      outcomes.map(() => `caller ${winner}`),
+    )
   })
 
   test("of fifty callers taking one flow at once exactly one gets it, and the others see it taken", async () => {
@@ -275,6 +311,29 @@ export function flowsContract(storage: () => Storage): void {
     expect(await find(old)).toBeUndefined()
     for (const flow of kept) expect(await find(flow)).toEqual(flow)
     expect(await storage().flows.prune(noon, 10)).toBe(0)
+  })
+
+  test("an end brings the calls it is told of, and leaves those there are where it is told of none", async () => {
+    for (const calls of [someCalls, [], undefined]) {
+      const before = someCalls.slice(0, 1)
+      const failed = await add({ status: "exchanging", takenAt: noon, calls: before })
+      expect(await storage().flows.fail(failed.id, failure, anEvent(), after(3), calls)).toBe(true)
+      expect((await find(failed))?.calls).toEqual(calls ?? before)
+      const connected = await add({ status: "exchanging", takenAt: noon, calls: before })
+      await storage().flows.connect(connected.id, [aConnection()], after(3), calls)
+      expect(await find(connected)).toMatchObject({ status: "connected", calls: calls ?? before })
+      const offered = await add({ status: "exchanging", takenAt: noon, calls: before })
+      expect(await storage().flows.offer(offered.id, sealed("candidates"), after(9), calls)).toBe(true)
+      expect(await find(offered)).toMatchObject({ status: "choosing", calls: calls ?? before })
+    }
+  })
+
+  test("an end that comes too late brings no calls", async () => {
+    const flow = await add({ status: "expired", completedAt: noon })
+    expect(await storage().flows.fail(flow.id, failure, anEvent(), noon, someCalls)).toBe(false)
+    expect(await storage().flows.connect(flow.id, [], noon, someCalls)).toBeUndefined()
+    expect(await storage().flows.offer(flow.id, sealed("candidates"), noon, someCalls)).toBe(false)
+    expect(await find(flow)).toEqual(flow)
   })
 
   test("pruning forgets at most the given number", async () => {

@@ -1,6 +1,5 @@
 import { expect, test } from "bun:test"
 import type { ApiKey } from "../../src/domain/api-key.ts"
-import { eventTypes } from "../../src/domain/event.ts"
 import type { Storage } from "../../src/ports/storage.ts"
 import { acme, after, aKey, anEvent, anId, eventsOf, noon, strangers } from "../support/storage-fixtures.ts"
 
@@ -21,6 +20,7 @@ export function keysContract(storage: () => Storage): void {
       flowId: "flow_1",
       oauthAppId: "oa_1",
       apiKeyId: key.id,
+      webhookId: "wh_1",
       reference: "user 🦤",
       reason: "server_error",
       detail: "A sentence with 'quotes' and \\.",
@@ -114,26 +114,5 @@ export function keysContract(storage: () => Storage): void {
 
   test("the use of an unknown key is forgotten", async () => {
     expect(await storage().keys.touch(anId("key"), noon)).toBeUndefined()
-  })
-
-  test("events of every type come in the order of their ids, after the given one, at most so many", async () => {
-    const events = eventTypes.map((type, i) => anEvent({ id: anId("evt", after(i)), type, at: after(-i) }))
-    for (const event of events.toReversed()) await storage().keys.add(aKey(), event)
-    expect(await eventsOf(storage())).toEqual(events)
-    expect(await storage().events.list(acme, { limit: 3 })).toEqual(events.slice(0, 3))
-    const afterId = events[2]?.id ?? ""
-    expect(await storage().events.list(acme, { limit: 4, afterId })).toEqual(events.slice(3, 7))
-    expect(await storage().events.list(acme, { limit: 4, afterId: events.at(-1)?.id ?? "" })).toEqual([])
-  })
-
-  test("events of one moment come in the order of their ids too", async () => {
-    const events = Array.from({ length: 12 }, () => anEvent())
-    await Promise.all(events.map((event) => storage().keys.add(aKey(), event)))
-    expect((await eventsOf(storage())).map(({ id }) => id)).toEqual(events.map(({ id }) => id).sort())
-  })
-
-  test("a stranger sees no event", async () => {
-    await add()
-    for (const stranger of strangers) expect(await eventsOf(storage(), stranger)).toEqual([])
   })
 }

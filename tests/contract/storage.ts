@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test"
 import type { Storage } from "../../src/ports/storage.ts"
 import {
+  aClaimedDelivery,
+  aClaimOfDeliveries,
   aConnection,
   acme,
   aFlow,
@@ -8,6 +10,7 @@ import {
   aLease,
   anApp,
   anEvent,
+  aWebhook,
   noon,
   renewedTokens,
   sealed,
@@ -17,9 +20,15 @@ import { accountsContract } from "./storage-accounts.ts"
 import { appsContract } from "./storage-apps.ts"
 import { choosingContract } from "./storage-choosing.ts"
 import { connectContract } from "./storage-connect.ts"
+import { deliveriesContract } from "./storage-deliveries.ts"
+import { eventsContract } from "./storage-events.ts"
+import { flowListContract } from "./storage-flow-list.ts"
 import { flowsContract } from "./storage-flows.ts"
+import { keyNeedsContract } from "./storage-key-needs.ts"
 import { keysContract } from "./storage-keys.ts"
+import { proofContract } from "./storage-proof.ts"
 import { accountTokensContract } from "./storage-tokens.ts"
+import { webhooksContract } from "./storage-webhooks.ts"
 
 /** What every storage promises. `open` gives an empty one. */
 export function storageContract(adapter: string, open: () => Promise<Storage>): void {
@@ -35,11 +44,17 @@ export function storageContract(adapter: string, open: () => Promise<Storage>): 
 
     describe("oauth apps", () => appsContract(storage))
     describe("connect flows", () => flowsContract(storage))
+    describe("looking through flows", () => flowListContract(storage))
     describe("connecting", () => connectContract(storage))
     describe("choosing", () => choosingContract(storage))
+    describe("proof", () => proofContract(storage))
     describe("accounts", () => accountsContract(storage))
     describe("account tokens", () => accountTokensContract(storage))
-    describe("api keys and events", () => keysContract(storage))
+    describe("api keys", () => keysContract(storage))
+    describe("what a key's call needs first", () => keyNeedsContract(storage))
+    describe("events", () => eventsContract(storage))
+    describe("webhooks", () => webhooksContract(storage))
+    describe("deliveries", () => deliveriesContract(storage))
     describe("as a whole", () => wholeContract(storage))
   })
 }
@@ -99,10 +114,12 @@ type Call = readonly [string, () => Promise<unknown>]
 const withoutOwner = [
   "flows.consume",
   "flows.offer",
+  "flows.hold",
   "flows.findCandidates",
   "flows.fail",
   "flows.findAbandoned",
   "flows.prune",
+  "flows.forgetUnconfirmed",
   "tokens.claim",
   "tokens.prolong",
   "tokens.renew",
@@ -111,25 +128,36 @@ const withoutOwner = [
   "tokens.findChangedByClock",
   "tokens.changeHealth",
   "keys.findById",
+  "keys.findWith",
   "keys.touch",
+  "events.prune",
+  "deliveries.fanOut",
+  "deliveries.claimDue",
+  "deliveries.settle",
 ]
 const withoutId = [
   "apps.findDefault",
   "apps.list",
   "flows.findAbandoned",
   "flows.prune",
+  "flows.forgetUnconfirmed",
   "tokens.claimDue",
   "tokens.findChangedByClock",
   "tokens.noteLostGrants",
   "tokens.countOfPerson",
   "keys.list",
+  "events.list",
+  "events.prune",
+  "webhooks.list",
+  "deliveries.fanOut",
+  "deliveries.claimDue",
 ]
 
 const namesOwner = (name: string) => !withoutOwner.includes(name)
 const namesRow = (name: string) => !withoutId.includes(name)
 
 function everyCall(
-  { apps, flows, accounts, tokens, keys, events }: Storage,
+  { apps, flows, accounts, tokens, keys, events, webhooks, deliveries }: Storage,
   tenant: string,
   id: string,
 ): readonly Call[] {
@@ -140,6 +168,7 @@ function everyCall(
   const grant = { owner, provider: "x", oauthAppId: null, personId: "ada" } as const
   const lost = { ...grant, kept: [] }
   const newEventId = () => anEvent().id
+  const delivered = { kind: "delivered", status: 200 } as const
   return [
     ["apps.add", () => apps.add(anApp({ ...owner, id }), anEvent())],
     ["apps.find", () => apps.find(owner, id)],
@@ -150,13 +179,16 @@ function everyCall(
     ["apps.remove", () => apps.remove(owner, id, anEvent())],
     ["flows.add", () => flows.add(aFlow({ ...owner, id }))],
     ["flows.find", () => flows.find(owner, id)],
+    ["flows.list", () => flows.list(owner, { now: noon }, { limit: 10, after: id })],
     ["flows.consume", () => flows.consume(id, noon)],
     ["flows.offer", () => flows.offer(id, sealed("candidates"), noon)],
+    ["flows.hold", () => flows.hold(id, [], sealed("candidates"), noon)],
     ["flows.findCandidates", () => flows.findCandidates(id)],
     ["flows.fail", () => flows.fail(id, failure, anEvent(), noon)],
     ["flows.findAbandoned", () => flows.findAbandoned(noon, noon, 10)],
     ["flows.abandon", () => flows.abandon(aFlow({ ...owner, id }), failure, anEvent(), noon)],
     ["flows.prune", () => flows.prune(noon, 10)],
+    ["flows.forgetUnconfirmed", () => flows.forgetUnconfirmed(noon, 10)],
     ["accounts.find", () => accounts.find(owner, id)],
     ["accounts.list", () => accounts.list(owner, {}, { limit: 10, after: { connectedAt: noon, id } })],
     ["tokens.read", () => tokens.read(owner, id)],
@@ -176,9 +208,23 @@ function everyCall(
     ["tokens.countOfPerson", () => tokens.countOfPerson(grant)],
     ["keys.add", () => keys.add(aKey({ ...owner, id }), anEvent())],
     ["keys.findById", () => keys.findById(id)],
+    ["keys.findWith", () => keys.findWith(id, { kind: "account", id: "acc_1" })],
     ["keys.list", () => keys.list(tenant)],
     ["keys.revoke", () => keys.revoke(owner, id, anEvent())],
     ["keys.touch", () => keys.touch(id, noon)],
-    ["events.list", () => events.list(owner, { limit: 10, afterId: id })],
+    ["events.list", () => events.list(owner, {}, { limit: 10 })],
+    ["events.list of an account", () => events.list(owner, { accountId: id }, { limit: 10 })],
+    ["events.prune", () => events.prune(noon, 10)],
+    ["webhooks.add", () => webhooks.add(aWebhook({ ...owner, id }), 10, anEvent())],
+    ["webhooks.find", () => webhooks.find(owner, id)],
+    ["webhooks.list", () => webhooks.list(owner)],
+    ["webhooks.change", () => webhooks.change(owner, id, { updatedAt: noon }, anEvent())],
+    ["webhooks.remove", () => webhooks.remove(owner, id, anEvent())],
+    ["deliveries.fanOut", () => deliveries.fanOut(noon, 10)],
+    ["deliveries.claimDue", () => deliveries.claimDue(aClaimOfDeliveries())],
+    ["deliveries.settle", () => deliveries.settle(aClaimedDelivery({ id }), delivered, noon)],
+    ["deliveries.list", () => deliveries.list(owner, id, {}, { limit: 10 })],
+    ["deliveries.replay", () => deliveries.replay(owner, id, { eventId: "evt_1" }, noon)],
+    ["deliveries.replay of an event", () => deliveries.replay(owner, "wh_1", { eventId: id }, noon)],
   ]
 }

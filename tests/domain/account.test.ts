@@ -8,5 +8,11 @@ test("expiring begins seven days before the end", () => {
 })
 
 test("the words for health are the closed list that tenants switch on", () => {
-  expect(healths).toEqual(["active", "expiring", "reauthorization_required", "refresh_unknown"])
+  expect(healths).toEqual([
+    "active",
+    "expiring",
+    "reauthorization_required",
+    "refresh_unknown",
+    "unconfirmed",
+  ])
 })

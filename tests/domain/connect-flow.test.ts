@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import {
+  abandonedFailure,
   type ConnectFlow,
+  confirmLifetimeMs,
   exchangeLimitMs,
   exchangeWasLost,
   type FlowStatus,
@@ -13,10 +15,12 @@ import {
   type NewFlow,
   openFlow,
   parseState,
+  proofState,
   type StoredFlowStatus,
   stateMessage,
 } from "../../src/domain/connect-flow.ts"
 import { idRandomBytes, isId, newId } from "../../src/domain/id.ts"
+import { remedy } from "../../src/domain/oauth-error.ts"
 import { providerNames } from "../../src/domain/provider.ts"
 
 const start = new Date("2026-11-22T12:00:00.000Z")
@@ -36,6 +40,7 @@ const asked: NewFlow = {
   reconnectAccountId: null,
   codeVerifier: null,
   select: false,
+  proof: false,
   startedBy: "key:key_1",
 }
 
@@ -46,6 +51,8 @@ describe("a flow that opens", () => {
       status: "pending",
       failure: null,
       accountIds: [],
+      calls: [],
+      callbackMac: null,
       createdAt: start,
       expiresAt: after(10 * 60_000),
       takenAt: null,
@@ -111,6 +118,10 @@ describe("what a tenant sees of a flow", () => {
     ["exchanging", taken, lostAt - 1, "pending"],
     ["exchanging", taken, lostAt, "failed"],
     ["exchanging", taken, 1e12, "failed"],
+    ["choosing", taken, flowLifetimeMs - 1, "pending"],
+    ["choosing", taken, flowLifetimeMs, "expired"],
+    ["confirming", taken, flowLifetimeMs - 1, "pending"],
+    ["confirming", taken, flowLifetimeMs, "expired"],
     ["connected", taken, 0, "connected"],
     ["connected", taken, 1e12, "connected"],
     ["failed", taken, 0, "failed"],
@@ -121,6 +132,50 @@ describe("what a tenant sees of a flow", () => {
   test.each(rows)("stored %s, taken %p, %i ms after start: %s", (status, takenAt, at, seen) => {
     const flow: ConnectFlow = { ...openFlow(asked, start), status, takenAt }
     expect(flowStatus(flow, after(at))).toBe(seen)
+  })
+})
+
+describe("a flow that nobody ended", () => {
+  const left = ["pending", "choosing", "confirming", "exchanging"] as const
+
+  test("ends for the reason that belongs to how it was left", () => {
+    const reasons = left.map((status) => abandonedFailure({ status, provider: "x" }).reason)
+    expect(reasons).toEqual(["no_response", "no_response", "no_response", "server_error"])
+  })
+
+  test("says each time what to do, in one plain line", () => {
+    const details = left.map((status) => abandonedFailure({ status, provider: "x" }).detail)
+    expect(new Set(details).size).toBe(left.length)
+    for (const detail of details) expect(detail).toMatch(/^[A-Z][\x20-\x7E]{39,318}\.$/)
+    expect(details[0]).toBe(remedy("no_response", "x"))
+    expect(details[1]).toContain("choose")
+    expect(details[2]).toMatch(/ten minutes.*\/confirm from your backend with the connect_code/)
+  })
+})
+
+describe("the proof of a flow", () => {
+  const flow = (status: StoredFlowStatus, left?: StoredFlowStatus) => ({
+    ...openFlow({ ...asked, proof: true }, start),
+    status,
+    failure: left ? abandonedFailure({ status: left, provider: "x" }) : null,
+  })
+  test.each([
+    [flow("pending"), "required"],
+    [flow("exchanging"), "required"],
+    [flow("choosing"), "required"],
+    [flow("confirming"), "awaited"],
+    [flow("connected"), "confirmed"],
+    [flow("failed", "exchanging"), "required"],
+    [flow("expired", "pending"), "required"],
+    [flow("expired", "choosing"), "required"],
+    [flow("expired", "confirming"), "awaited"],
+  ] as const)("is where its status and end say: %#", (given, state) => {
+    expect(proofState(given)).toBe(state)
+    expect(proofState({ ...given, proof: false })).toBeNull()
+  })
+
+  test("may be awaited for ten minutes", () => {
+    expect(confirmLifetimeMs).toBe(10 * 60_000)
   })
 })
 

@@ -21,6 +21,7 @@ const bare = {
   flowId: null,
   oauthAppId: null,
   apiKeyId: null,
+  webhookId: null,
   reference: null,
   reason: null,
   detail: null,

@@ -89,7 +89,7 @@ const resultRefusals: Refusal = {
   rule: "a query that brings a result of its own",
   says: "Mooring adds",
   addresses: [
-    ...["connected", "oauth_error"].flatMap((name) => [
+    ...["connected", "connect_code", "oauth_error"].flatMap((name) => [
       `${app}/?${name}=x`,
       `${app}/?${name}`,
       `${app}/?${name}=`,
@@ -118,6 +118,11 @@ const resultRefusals: Refusal = {
     `${app}/?oauth%20error=x`,
     `${app}/?oauth[error=x`,
     `${app}/?oauth%5Ferror=x`,
+    `${app}/?connect.code=x`,
+    `${app}/?connect+code=x`,
+    `${app}/?connect%20code=x`,
+    `${app}/?connect[code=x`,
+    `${app}/?connect%5Fcode=x`,
   ],
 }
 

@@ -31,7 +31,17 @@ const dangers = [
   ...["%5c", "%00", "%0a", "%25", "%41", "%c0%af", "%c2%85", "%e2%80%8b", "%u002f", "%", "%2"],
   ...["https:", "http:", "https://", "javascript:", "@evil.example", ".evil.example", "evil.example/"],
   ...[":443", ":0443", ":8443", ":0", "127.1", "0x7f.1", "[::1]", "localhost", "xn--", "A", "K", "connect"],
-  ...["?a=b?", "&&", ";connected=x", "&connected", "&oauth_error=y", "%63onnected", "connected[]=", "#x"],
+  ...[
+    "?a=b?",
+    "&&",
+    ";connected=x",
+    "&connected",
+    "&oauth_error=y",
+    "&connect_code=z",
+    "%63onnected",
+    "connected[]=",
+    "#x",
+  ],
   ...["é", "ß", "\u212A", "\u3002", "\uFF0F", "\uFF0E", "\uFF20", "\u2100", "\u{1F680}", "\uFFFD"],
 ]
 
@@ -159,14 +169,20 @@ describe("whatever a policy accepts", () => {
     })
   })
 
-  test("carries exactly one result, which URLSearchParams reads, behind all that was there", () => {
+  test("carries exactly the result, which URLSearchParams reads, behind all that was there", () => {
     forAccepted(wide, (url) => {
-      for (const result of [{ connected: "x" }, { oauth_error: "a b&c=d#é" }]) {
+      for (const result of [
+        { connected: "x" },
+        { connected: "x", connect_code: "c" },
+        { oauth_error: "a b&c=d#é" },
+      ]) {
         const location = withResult(url, result)
         const before = [...new URL(url).searchParams]
         expect(location).toStartWith(url)
         expect([...new URL(location).searchParams]).toEqual([...before, ...Object.entries(result)])
-        expect(before.filter(([name]) => name === "connected" || name === "oauth_error")).toEqual([])
+        expect(
+          before.filter(([name]) => ["connected", "connect_code", "oauth_error"].includes(name)),
+        ).toEqual([])
       }
     })
   })

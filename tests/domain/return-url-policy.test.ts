@@ -132,7 +132,7 @@ describe("a query is kept byte for byte", () => {
     "a=[]{}|^`()*!$,",
     "a%26connected%3Dx=b",
     "a=connected&b=oauth_error",
-    "disconnected=1&connected_at=2&xoauth_error=3&oauth_errors=4&is_connected",
+    "disconnected=1&connected_at=2&xoauth_error=3&oauth_errors=4&is_connected&connect=5&connect_codes=6&code=7",
     "a[connected]=b",
     "%2563onnected=1",
     "??connected=1",
@@ -357,6 +357,12 @@ describe("a result is appended to the query that is there", () => {
   ]
   test.each(rows)("%s becomes %s", (address, location) => {
     expect(withResult(wide.accept(address), { connected: "x" })).toBe(location)
+  })
+
+  test("the code of a connect that is to be confirmed behind it, encoded", () => {
+    expect(withResult(wide.accept(`${app}/a?b`), { connected: "x", connect_code: "a&b-_=" })).toBe(
+      `${app}/a?b&connected=x&connect_code=a%26b-_%3D`,
+    )
   })
 
   test("an error under its own name, its value encoded", () => {

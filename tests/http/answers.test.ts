@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { memoryStorage } from "../../src/adapters/memory/storage.ts"
 import { SealBroken } from "../../src/ports/crypto.ts"
 import type { Storage } from "../../src/ports/storage.ts"
+import { StoreUnavailable } from "../../src/ports/storage.ts"
 import { expectProblem, type HttpWorld, httpWorld, newApp } from "../support/http-world.ts"
 
 /** One of every kind of answer, by the path that gives it. */
@@ -131,7 +132,7 @@ describe("a fault", () => {
       ["POST", "/v1/oauth-apps", newApp],
       ["GET", `/v1/oauth-apps/oa_${"0".repeat(35)}g`],
       ["DELETE", `/v1/oauth-apps/oa_${"0".repeat(35)}g`],
-      ["GET", "/v1/oauth/x/start"],
+      ["GET", `/v1/oauth/x/start?account_id=acc_${"0".repeat(35)}g`],
       ["GET", `/v1/oauth/flows/flow_${"0".repeat(35)}g`],
       ["GET", "/v1/accounts"],
     ]
@@ -159,6 +160,22 @@ describe("a fault", () => {
     }
     await expectProblem(await world.call("GET", "/v1/accounts", { as }), 500, "internal_error")
     expect(world.faultsSeen.map(({ fault }) => fault)).toEqual([new Error(told)])
+  })
+
+  test("that is a store out of reach is a 503 that says when to come again, and is handed to the log as well", async () => {
+    const away = new StoreUnavailable(told)
+    const world = httpWorld({ storage: brokenStorage(() => away) })
+    const as = await world.key()
+    for (const [method, path, body] of [
+      ["POST", "/v1/oauth-apps", newApp],
+      ["GET", "/v1/accounts", undefined],
+    ] as const) {
+      world.faultsSeen.length = 0
+      const response = await world.call(method, path, { as, ...(body && { body }) })
+      expect(response.headers.get("retry-after")).toBe("5")
+      await expectProblem(response, 503, "not_ready", { words: /database cannot be reached/ })
+      expect(world.faultsSeen.map(({ fault }) => fault)).toEqual([away])
+    }
   })
 
   test("is handed over as it was thrown", async () => {

@@ -47,7 +47,7 @@ describe("making a key", () => {
     const { id, key } = await make(world, as)
     const listed = await (await world.call("GET", path, { as })).text()
     const stored = await world.storage.keys.findById(id)
-    const events = await world.storage.events.list({ tenant: "acme", environment: "live" }, { limit: 10 })
+    const events = await world.storage.events.list({ tenant: "acme", environment: "live" }, {}, { limit: 10 })
     const secret = key.split("_")[3] ?? ""
     expect(secret).toHaveLength(40)
     for (const text of [listed, JSON.stringify(stored), JSON.stringify(events)])

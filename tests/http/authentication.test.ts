@@ -137,15 +137,29 @@ const routes: readonly (readonly [string, string, KeyScope])[] = [
   ["GET", "/v1/oauth-apps/oa_none", "apps"],
   ["PATCH", "/v1/oauth-apps/oa_none", "apps"],
   ["DELETE", "/v1/oauth-apps/oa_none", "apps"],
+  ["POST", "/v1/oauth-apps/oa_none/check", "apps"],
   ["GET", "/v1/oauth/x/start", "connect"],
+  ["GET", "/v1/oauth/flows", "connect"],
   ["GET", "/v1/oauth/flows/flow_none", "connect"],
   ["POST", "/v1/oauth/flows/flow_none/choose", "connect"],
+  ["POST", "/v1/oauth/flows/flow_none/confirm", "connect"],
   ["GET", "/v1/accounts", "accounts"],
   ["POST", "/v1/accounts", "accounts"],
   ["POST", "/v1/accounts/acc_none/refresh", "accounts"],
   ["DELETE", "/v1/accounts/acc_none", "accounts"],
   ["GET", "/v1/accounts/acc_none/token", "tokens"],
   ["GET", "/v1/accounts/acc_none", "accounts"],
+  ["GET", "/v1/events", "events"],
+  ["POST", "/v1/webhooks", "webhooks"],
+  ["GET", "/v1/webhooks", "webhooks"],
+  ["GET", "/v1/webhooks/wh_none", "webhooks"],
+  ["PATCH", "/v1/webhooks/wh_none", "webhooks"],
+  ["DELETE", "/v1/webhooks/wh_none", "webhooks"],
+  ["POST", "/v1/webhooks/wh_none/test", "webhooks"],
+  ["POST", "/v1/webhooks/wh_none/rotate-secret", "webhooks"],
+  ["GET", "/v1/webhooks/wh_none/deliveries", "webhooks"],
+  ["POST", "/v1/webhooks/wh_none/deliveries/evt_none/replay", "webhooks"],
+  ["POST", "/v1/webhooks/wh_none/replay", "webhooks"],
   ["POST", "/v1/api-keys", "keys"],
   ["GET", "/v1/api-keys", "keys"],
   ["DELETE", "/v1/api-keys/key_none", "keys"],
@@ -192,7 +206,10 @@ describe("every route", () => {
     const known = new Set(
       routes.map(
         ([method, path]) =>
-          `${method} ${path.replace(/\/(oa|flow|acc|key)_none/, "/:id").replace("/x/", "/:provider/")}`,
+          `${method} ${path
+            .replace(/\/(oa|flow|acc|key|wh)_none/, "/:id")
+            .replace("evt_none", ":event_id")
+            .replace("/x/", "/:provider/")}`,
       ),
     )
     const browsers = /^\/v1\/oauth\/:provider\/(callback|choose)$/

@@ -116,8 +116,22 @@ describe("a start that cannot be", () => {
       "a return_url that brings its own result",
       "return_url=https://app.acme.example/connect?connected=x",
       "return_url_refused",
-      /connected or oauth_error/,
+      /connected, connect_code or oauth_error/,
     ],
+    [
+      "a return_url that brings a connect_code",
+      "return_url=https://app.acme.example/connect?connect_code=x",
+      "return_url_refused",
+      /connected, connect_code or oauth_error/,
+    ],
+    [
+      "proof without a return_url for the code to come back on",
+      "proof=required",
+      "invalid_input",
+      /return_url: is needed with proof=required/,
+    ],
+    ["proof that is neither", "proof=true", "invalid_input", /proof: must be one of required/],
+    ["empty proof", "proof=", "invalid_input", /proof: must be one of required/],
     [
       "a return_url of 3,000 characters",
       `return_url=https://app.acme.example/connect/${"a".repeat(3000)}`,

@@ -53,6 +53,7 @@ const attempts: readonly (readonly [string, (ids: Ids) => readonly [string, stri
     "change an app with a fault in the body",
     ({ app }) => ["PATCH", `/v1/oauth-apps/${app}`, { body: { options: { pkce: "s256" } } }],
   ],
+  ["check an app", ({ app }) => ["POST", `/v1/oauth-apps/${app}/check`]],
   ["delete an app", ({ app }) => ["DELETE", `/v1/oauth-apps/${app}`]],
   ["start with an app", ({ app }) => ["GET", `/v1/oauth/x/start?oauth_app_id=${app}`]],
   [
@@ -76,6 +77,10 @@ const attempts: readonly (readonly [string, (ids: Ids) => readonly [string, stri
       `/v1/oauth/flows/${flow}/choose`,
       { body: { platform_account_ids: ["2244994945"] } },
     ],
+  ],
+  [
+    "confirm a flow",
+    ({ flow }) => ["POST", `/v1/oauth/flows/${flow}/confirm`, { body: { connect_code: "made-up-code" } }],
   ],
   [
     "register an account with an app",
@@ -108,7 +113,7 @@ async function everything(world: HttpWorld, owner: Owner, ids: Ids) {
     accounts: await world.storage.accounts.list(owner, {}, { limit: 100 }),
     flow: await world.storage.flows.find(owner, ids.flow),
     keys: await world.storage.keys.list(owner.tenant),
-    events: await world.storage.events.list(owner, { limit: 1000 }),
+    events: await world.storage.events.list(owner, {}, { limit: 1000 }),
   })
 }
 

@@ -161,7 +161,8 @@ test("a year over all five providers with random outages: nothing is lost that t
   expect((await api.call("GET", `/v1/accounts/${page}/token`)).status).toBe(200)
   expect((await api.call("GET", `/v1/accounts/${member}/token`)).status).toBe(409)
 
-  const events = await mooring.storage.events.list({ tenant: "acme", environment: "live" }, { limit: 1000 })
+  const acme = { tenant: "acme", environment: "live" } as const
+  const { items: events } = await mooring.storage.events.list(acme, {}, { limit: 1000 })
   const told = (type: string, id: string) =>
     events.filter((event) => event.type === type && event.accountId === id).length
   expect(told("account.expiring", member)).toBe(1)

@@ -4,8 +4,10 @@ import type { Keyring } from "../../src/adapters/crypto/keyring.ts"
 import { aesSecretBox } from "../../src/adapters/crypto/secret-box.ts"
 import { hmacSigner } from "../../src/adapters/crypto/signer.ts"
 import { memoryStorage } from "../../src/adapters/memory/storage.ts"
+import { checkApp } from "../../src/application/check-app.ts"
 import { chooseAccounts } from "../../src/application/choose-accounts.ts"
 import { completeConnect } from "../../src/application/complete-connect.ts"
+import { confirmConnect } from "../../src/application/confirm-connect.ts"
 import { disconnectAccount } from "../../src/application/disconnect-account.ts"
 import { ids } from "../../src/application/ids.ts"
 import { keepAlive } from "../../src/application/keep-alive.ts"
@@ -15,12 +17,14 @@ import { refresher } from "../../src/application/refresh-tokens.ts"
 import { registerAccount } from "../../src/application/register-account.ts"
 import { startConnect } from "../../src/application/start-connect.ts"
 import { sweepFlows } from "../../src/application/sweep-flows.ts"
-import { viewFlow } from "../../src/application/view-flow.ts"
+import { viewFlows } from "../../src/application/view-flow.ts"
 import { keyScopes, type Principal } from "../../src/domain/api-key.ts"
+import type { AppFinding } from "../../src/domain/app-check.ts"
 import type { OAuthErrorReason } from "../../src/domain/oauth-error.ts"
 import type { ProviderName } from "../../src/domain/provider.ts"
 import type { ReturnUrl } from "../../src/domain/return-url-policy.ts"
 import {
+  type CheckRequest,
   type ExchangeRequest,
   type IdentifyRequest,
   ProviderFailure,
@@ -105,6 +109,7 @@ export function connectWorld(
     refresh: async (_: RefreshRequest): Promise<RefreshedTokens> => refreshedTokens(),
     revoke: async (_: RevokeRequest): Promise<"revoked" | "unsupported"> => "revoked",
     identify: async (_: IdentifyRequest): Promise<UpstreamIdentity | undefined> => undefined,
+    check: async (_: CheckRequest): Promise<readonly AppFinding[]> => [],
   }
   const live: Providers = {
     usesPkce: (name) => name === "x",
@@ -139,6 +144,7 @@ export function connectWorld(
       return provider.revoke(request)
     },
     identify: (request) => provider.identify(request),
+    check: (request) => provider.check(request),
   }
   const redirectUri = (name: ProviderName) => `https://connect.example.com/v1/oauth/${name}/callback`
   const providers = { live, test: live }
@@ -179,6 +185,7 @@ export function connectWorld(
     onFault: (fault: unknown) => void faults.push(fault),
   }
   const refreshing = { ...refreshDeps, refresher: refresher(refreshDeps) }
+  const flows = viewFlows({ flows: storage.flows, signer, now })
   return {
     clock,
     now,
@@ -203,7 +210,10 @@ export function connectWorld(
     start,
     complete: completeConnect(connecting),
     choose: chooseAccounts(connecting),
-    viewFlow: viewFlow({ flows: storage.flows, now }),
+    confirm: confirmConnect(connecting),
+    checkApp: checkApp({ apps: storage.apps, box, providers, redirectUri, now }),
+    flows,
+    viewFlow: flows.get,
     sweep: sweepFlows({ flows: storage.flows, newId, now }),
 
     pass(ms: number) {
@@ -223,7 +233,13 @@ export function connectWorld(
 
     /** Starts a flow and returns the state that the provider would send back. */
     async begin(
-      request: { returnUrl?: string; accountId?: string; reference?: string; provider?: ProviderName } = {},
+      request: {
+        returnUrl?: string
+        accountId?: string
+        reference?: string
+        provider?: ProviderName
+        proof?: boolean
+      } = {},
     ) {
       const started = await start(acme, {
         provider: request.provider ?? "x",
@@ -232,6 +248,7 @@ export function connectWorld(
         oauthAppId: undefined,
         accountId: request.accountId,
         reference: request.reference,
+        proof: request.proof,
       })
       return {
         flow: started.flow,
@@ -268,6 +285,8 @@ export function countedStorage(storage: Storage, onCall: (name: string) => void)
     tokens: counted(storage.tokens, "tokens"),
     keys: counted(storage.keys, "keys"),
     events: counted(storage.events, "events"),
+    webhooks: counted(storage.webhooks, "webhooks"),
+    deliveries: counted(storage.deliveries, "deliveries"),
     ping: () => storage.ping(),
     close: () => storage.close(),
   }

@@ -6,12 +6,15 @@ import { type AccessEntry, edge } from "../../src/adapters/http/edge.ts"
 import { type RateLimits, unlimited } from "../../src/adapters/http/rate-limit.ts"
 import { readAccounts } from "../../src/application/accounts.ts"
 import { authenticateKey, manageApiKeys } from "../../src/application/api-keys.ts"
+import { readEvents } from "../../src/application/read-events.ts"
+import { manageWebhooks } from "../../src/application/webhooks.ts"
 import { type KeyScope, keyScopes, type Principal } from "../../src/domain/api-key.ts"
 import type { Environment } from "../../src/domain/owner.ts"
 import type { ProviderName } from "../../src/domain/provider.ts"
 import type { ReturnUrl } from "../../src/domain/return-url-policy.ts"
 import type { Storage } from "../../src/ports/storage.ts"
 import { connectWorld } from "./connect-world.ts"
+import { scriptedSender } from "./scripted-sender.ts"
 
 export const jwtSecret = "fake-jwt-secret-that-is-32-bytes-or-more"
 export const returnUrl = "https://app.acme.example/connect/done?tab=social"
@@ -60,8 +63,10 @@ export function httpWorld(options: HttpWorldOptions = {}) {
   const dashboardTokens =
     options.dashboardTokens === null ? undefined : (options.dashboardTokens ?? plainTokens)
 
+  const receivers = scriptedSender()
   const application: Application = {
     oauthApps: world.apps,
+    checkApp: world.checkApp,
     apiKeys,
     accounts: readAccounts({ accounts: storage.accounts, signer: world.signer }),
     register: world.register,
@@ -70,7 +75,20 @@ export function httpWorld(options: HttpWorldOptions = {}) {
     choose: world.choose,
     start: world.start,
     complete: world.complete,
-    viewFlow: world.viewFlow,
+    confirm: world.confirm,
+    flows: world.flows,
+    events: readEvents({ events: storage.events, signer: world.signer }),
+    webhooks: manageWebhooks({
+      storage,
+      box: world.box,
+      signer: world.signer,
+      sender: receivers.sender,
+      addresses: "public",
+      randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+      newId,
+      now,
+    }),
+    docsUrl: (reason) => `https://connect.example.com/docs/oauth-errors/${reason}`,
     redirectUri: (provider: ProviderName) => `https://connect.example.com/v1/oauth/${provider}/callback`,
     ready: options.ready ?? (() => storage.ping()),
   }
@@ -91,6 +109,8 @@ export function httpWorld(options: HttpWorldOptions = {}) {
   return {
     ...world,
     edge: handle,
+    /** Where webhooks go. */
+    receivers: receivers.scripted,
     apiKeys,
     entries,
     faultsSeen: faults,

@@ -1,13 +1,17 @@
 import type { Account, RenewalPlan, SealedCredentials } from "../../src/domain/account.ts"
 import type { ApiKey } from "../../src/domain/api-key.ts"
 import { type ConnectFlow, flowLifetimeMs } from "../../src/domain/connect-flow.ts"
+import { newDelivery } from "../../src/domain/delivery.ts"
 import { type DomainEvent, newEvent } from "../../src/domain/event.ts"
 import { type IdPrefix, idRandomBytes, newId } from "../../src/domain/id.ts"
 import type { OAuthApp } from "../../src/domain/oauth-app.ts"
+import type { ProviderCall } from "../../src/domain/oauth-error.ts"
 import type { Owner } from "../../src/domain/owner.ts"
 import type { ReturnUrl } from "../../src/domain/return-url-policy.ts"
 import type { Sealed } from "../../src/domain/sealed.ts"
+import type { Webhook } from "../../src/domain/webhook.ts"
 import type {
+  ClaimedDelivery,
   ConnectedAccount,
   HeldAccount,
   Lease,
@@ -87,10 +91,13 @@ export function aFlow(change: Partial<ConnectFlow> = {}): ConnectFlow {
     reconnectAccountId: anId("acc"),
     codeVerifier: sealed("code verifier"),
     select: false,
+    proof: false,
     startedBy: "key:made-up",
     status: "pending",
     failure: null,
     accountIds: [],
+    calls: [],
+    callbackMac: null,
     createdAt: noon,
     expiresAt: after(flowLifetimeMs),
     takenAt: null,
@@ -98,6 +105,13 @@ export function aFlow(change: Partial<ConnectFlow> = {}): ConnectFlow {
     ...change,
   }
 }
+
+/** What a flow may have asked of its provider: answers of every kind, and none. */
+export const someCalls: readonly ProviderCall[] = [
+  { call: "token", at: after(1001), status: 200, fault: null, durationMs: 181 },
+  { call: "profile", at: after(1203), status: 503, fault: null, durationMs: 0 },
+  { call: "accounts", at: after(1399), status: null, fault: "timeout", durationMs: 10_000 },
+]
 
 export function anAccount(change: Partial<Account> = {}): Account {
   return {
@@ -151,6 +165,19 @@ export function aConnection(
   return { account: whole, credentials: someCredentials(credentials), plan: aPlan(plan), event }
 }
 
+/** An account as a flow that asks for proof keeps it until then. */
+export function unconfirmed(
+  change: Partial<Account> = {},
+  credentials: Partial<SealedCredentials> = {},
+): Omit<ConnectedAccount, "event"> {
+  const inert = { healthDetail: "nobody confirmed it yet", ...change, health: "unconfirmed" } as const
+  const { event: _, ...account } = aConnection(inert, credentials, {
+    keepAliveAt: null,
+    personNeededAt: null,
+  })
+  return account
+}
+
 export function aKey(change: Partial<ApiKey> = {}): ApiKey {
   return {
     ...acme,
@@ -164,6 +191,65 @@ export function aKey(change: Partial<ApiKey> = {}): ApiKey {
     revokedAt: null,
     ...change,
   }
+}
+
+/** One that wants every event. */
+export function aWebhook(change: Partial<Webhook> = {}): Webhook {
+  return {
+    ...acme,
+    id: anId("wh"),
+    url: "https://acme.example/hooks",
+    events: ["*"],
+    description: null,
+    enabled: true,
+    disabledReason: null,
+    secret: sealed("webhook secret"),
+    previousSecret: null,
+    previousSecretUntil: null,
+    failingSince: null,
+    holdUntil: null,
+    failures: 0,
+    createdAt: noon,
+    updatedAt: noon,
+    ...change,
+  }
+}
+
+/** Adds a webhook, with an event that is stored before all that any webhook is told of. */
+export async function addWebhook(storage: Storage, change: Partial<Webhook> = {}): Promise<Webhook> {
+  const webhook = aWebhook(change)
+  const { tenant, environment } = webhook
+  const event = anEvent({ tenant, environment, type: "webhook.created", at: new Date(0) })
+  if (!(await storage.webhooks.add(webhook, 1000, event))) throw new Error("a webhook was not added")
+  return webhook
+}
+
+/** An attempt as its claim gave it, of a delivery that nobody keeps. */
+export function aClaimedDelivery(change: Partial<Webhook> = {}): ClaimedDelivery {
+  const [webhook, event] = [aWebhook(change), anEvent()]
+  const begun = { attempts: 1, firstAttemptAt: noon }
+  return { delivery: { ...newDelivery(webhook, event, noon), ...begun }, webhook, event }
+}
+
+type ClaimOfDeliveries = Parameters<Storage["deliveries"]["claimDue"]>[0]
+
+export function aClaimOfDeliveries(change: Partial<ClaimOfDeliveries> = {}): ClaimOfDeliveries {
+  return { now: noon, until: after(15_000), limit: 100, perWebhook: 100, ...change }
+}
+
+/** Makes the deliveries of all that has happened. */
+export async function fanOutAll(storage: Storage, now = noon): Promise<void> {
+  while ((await storage.deliveries.fanOut(now, 100)) > 0) {}
+}
+
+/** Has events stored one after another. */
+export async function happen(
+  storage: Storage,
+  ...changes: readonly Partial<DomainEvent>[]
+): Promise<readonly DomainEvent[]> {
+  const events = changes.map(anEvent)
+  for (const event of events) await storage.keys.add(aKey(), event)
+  return events
 }
 
 /** Adds a flow and takes it, as a callback does. */
@@ -262,5 +348,5 @@ export function settledRefresh(change: Partial<SettledRefresh> = {}): SettledRef
 }
 
 export async function eventsOf(storage: Storage, owner = acme): Promise<readonly DomainEvent[]> {
-  return await storage.events.list(owner, { limit: 1000 })
+  return (await storage.events.list(owner, {}, { limit: 1000 })).items
 }

@@ -12,11 +12,14 @@ export type CallName =
   | "refresh"
   | "revoke"
   | "identify"
+  | "app_token"
+  | "app_permissions"
 
 /** What a call is about, as far as one answer can mean different things: `api` is all that is not a grant's own life. */
 export type CallKind = "token" | "refresh" | "revoke" | "api"
 
 function kindOf(call: CallName): CallKind {
+  if (call === "app_token") return "token"
   return call === "token" || call === "refresh" || call === "revoke" ? call : "api"
 }
 

@@ -1,5 +1,4 @@
-import type { OAuthErrorReason, ProviderEvidence } from "../../domain/oauth-error.ts"
-import type { ProviderName } from "../../domain/provider.ts"
+import type { OAuthErrorReason, ProviderCall, ProviderEvidence } from "../../domain/oauth-error.ts"
 import type { Clock } from "../../ports/crypto.ts"
 import { ProviderFailure } from "../../ports/providers.ts"
 import {
@@ -40,12 +39,13 @@ export interface Conversation {
 
 /** What a conversation is held for. */
 export interface Occasion {
-  readonly provider: ProviderName
   /** The call it begins with, under which a fault before any is told. */
   readonly call: CallName
   /** Kept out of all evidence. */
   readonly secrets: readonly string[]
   readonly deadline: AbortSignal
+  /** Told of each call that was sent. */
+  readonly onCall: (call: ProviderCall) => void
 }
 
 export interface Question {
@@ -65,15 +65,6 @@ export interface ConversationSettings {
   readonly transport: Transport
   readonly now: Clock
   readonly limits: Omit<TransportLimits, "deadline">
-  readonly observe: (call: ObservedCall) => void
-}
-
-/** One call that was sent, for counting. */
-export interface ObservedCall {
-  readonly provider: ProviderName
-  readonly call: CallName
-  readonly outcome: number | TransportFault["kind"]
-  readonly milliseconds: number
 }
 
 const faultReason: Readonly<Record<TransportFault["kind"], OAuthErrorReason>> = {
@@ -148,13 +139,13 @@ interface Sender {
   latest(): { readonly call: CallName; readonly status: number | null; readonly sent: boolean }
 }
 
-/** Every request leaves by this door: within the limits, counted, and its faults told in our words. */
+/** Every request leaves by this door: within the limits, told of, and its faults in our words. */
 function openSender(
   settings: ConversationSettings,
   occasion: Occasion,
   secrets: ReadonlySet<string>,
 ): Sender {
-  const { provider, deadline } = occasion
+  const { deadline, onCall } = occasion
   const limits: TransportLimits = { ...settings.limits, deadline }
   let latest: ReturnType<Sender["latest"]> = { call: occasion.call, status: null, sent: false }
   return {
@@ -164,20 +155,19 @@ function openSender(
       if (deadline.aborted) {
         throw failureOf("provider_timeout", { call, message: "timeout: not sent" }, secrets, "unsent")
       }
-      const startedAt = performance.now()
-      const observe = (outcome: ObservedCall["outcome"]) => {
-        const milliseconds = performance.now() - startedAt
-        settings.observe({ provider, call, outcome, milliseconds })
-      }
+      const at = settings.now()
+      const startedMs = performance.now()
+      const tell = (outcome: Pick<ProviderCall, "status" | "fault">) =>
+        onCall({ call, at, ...outcome, durationMs: Math.round(performance.now() - startedMs) })
       latest = { call, status: null, sent: true }
       try {
         const answer = await outsideFetch(() => settings.transport(outgoing, limits))
         latest = { call, status: answer.status, sent: true }
-        observe(answer.status)
+        tell({ status: answer.status, fault: null })
         return answer
       } catch (error) {
         if (!(error instanceof TransportFault)) throw error
-        observe(error.kind)
+        tell({ status: null, fault: error.kind })
         const message = typeof error.cause === "string" ? `${error.kind}: ${error.cause}` : error.kind
         const fate = error.unsent ? "unsent" : "unknown"
         throw failureOf(faultReason[error.kind], { call, message }, secrets, fate)

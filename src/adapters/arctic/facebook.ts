@@ -1,12 +1,12 @@
-import { createHmac } from "node:crypto"
 import { Facebook } from "arctic"
 import type { AuthorizeRequest, ExchangeRequest, UpstreamAccount } from "../../ports/providers.ts"
 import type { Conversation } from "./conversation.ts"
+import { checkFacebook } from "./facebook-check.ts"
 import { type AskGraph, type FacebookPage, readPages } from "./facebook-pages.ts"
 import { type Grant, readGrant } from "./grant.ts"
-import { graphComplaint, graphRules } from "./graph.ts"
-import { authorizeAt, type Endpoints, type ProviderAdapter } from "./provider-adapter.ts"
-import { field, readHttpsUrl, readId, readItems, readName, readText } from "./untrusted.ts"
+import { graphComplaint, graphRules, permissionsWith, proofQuery } from "./graph.ts"
+import { authorizeAt, type CodeExchange, type Endpoints, type ProviderAdapter } from "./provider-adapter.ts"
+import { field, readHttpsUrl, readId, readName } from "./untrusted.ts"
 
 const documentedSeconds = 60 * 24 * 60 * 60
 
@@ -20,6 +20,7 @@ export const facebook: ProviderAdapter = {
     authorize: "https://www.facebook.com/{version}/dialog/oauth",
     token: "https://graph.facebook.com/{version}/oauth/access_token",
     api: "https://graph.facebook.com/{version}",
+    otherProduct: "https://api.instagram.com/oauth/access_token",
   }),
   usesPkce: () => false,
 
@@ -32,7 +33,7 @@ export const facebook: ProviderAdapter = {
   async connect(request, conversation, endpoints) {
     const person = await personGrant(request, conversation, endpoints)
     const graph = askGraph(conversation, endpoints, person.accessToken, request.credentials.clientSecret)
-    const granted = grantedPermissions(await graph("permissions", "/me/permissions"))
+    const granted = permissionsWith(["granted"], await graph("permissions", "/me/permissions"))
     if (!granted.includes("pages_show_list")) {
       throw conversation.failure("permissions", "insufficient_scope", "pages_show_list was not granted")
     }
@@ -87,6 +88,9 @@ export const facebook: ProviderAdapter = {
       metadata: pageId === null ? {} : { page_id: id },
     }
   },
+
+  check: (request, conversation, endpoints) =>
+    checkFacebook(request, conversation, endpoints, (made) => exchange(made, conversation, endpoints)),
 }
 
 /**
@@ -109,12 +113,7 @@ async function personGrant(
   endpoints: Endpoints,
 ): Promise<Grant> {
   const { clientId, clientSecret } = request.credentials
-  const client = new Facebook(clientId, clientSecret, request.redirectUri)
-  const answer = await conversation.submit(
-    "token",
-    () => client.validateAuthorizationCode(request.code),
-    endpoints.token,
-  )
+  const answer = await exchange(request, conversation, endpoints)
   const short = readGrant(conversation, "token", answer, documentedSeconds)
   const long = await conversation.ask("long_lived_token", {
     url: endpoints.longLivedToken ?? endpoints.token,
@@ -128,6 +127,15 @@ async function personGrant(
   return readGrant(conversation, "long_lived_token", long, documentedSeconds)
 }
 
+async function exchange(
+  { credentials, redirectUri, code }: CodeExchange,
+  conversation: Conversation,
+  endpoints: Endpoints,
+): Promise<object> {
+  const client = new Facebook(credentials.clientId, credentials.clientSecret, redirectUri)
+  return conversation.submit("token", () => client.validateAuthorizationCode(code), endpoints.token)
+}
+
 function askGraph(
   conversation: Conversation,
   endpoints: Endpoints,
@@ -138,29 +146,6 @@ function askGraph(
     const query = proofQuery(conversation, token, clientSecret, parameters)
     return conversation.ask(call, { url: `${endpoints.api}${path}?${query}`, bearer: token })
   }
-}
-
-/** `appsecret_proof` is obligatory where the app requires it and harmless elsewhere. The token goes in a header, not in the URL. */
-function proofQuery(
-  conversation: Conversation,
-  token: string,
-  clientSecret: string | undefined,
-  parameters: Readonly<Record<string, string>> = {},
-): string {
-  const query = new URLSearchParams(parameters)
-  if (clientSecret !== undefined) {
-    const proof = createHmac("sha256", clientSecret).update(token).digest("hex")
-    conversation.keepSecret(proof)
-    query.set("appsecret_proof", proof)
-  }
-  return query.toString()
-}
-
-function grantedPermissions(body: unknown): readonly string[] {
-  return readItems(field(body, "data"))
-    .filter((item) => field(item, "status") === "granted")
-    .map((item) => readText(field(item, "permission")))
-    .filter((permission) => permission !== undefined)
 }
 
 function accountOf(

@@ -1,3 +1,4 @@
+import { createHmac } from "node:crypto"
 import {
   aComplaint,
   type Complaint,
@@ -6,12 +7,16 @@ import {
   standardComplaint,
   standardRules,
 } from "./classify.ts"
-import { field, readText } from "./untrusted.ts"
+import type { Conversation } from "./conversation.ts"
+import { field, readItems, readText } from "./untrusted.ts"
 
 /** What Facebook and Instagram share: the Graph's errors. Texts first, since code 1 means two things. */
 export const graphRules: readonly RefusalRule[] = [
   { text: "validating client secret", reason: "invalid_client" },
   { text: "invalid platform app", reason: "invalid_client" },
+  { on: ["token"], text: "invalid client id", reason: "invalid_client" },
+  { on: ["token"], text: "error validating application", reason: "invalid_client" },
+  { on: ["token"], text: "invalid redirect_uri", reason: "redirect_uri_mismatch" },
   { codes: ["101"], reason: "invalid_client" },
   { codes: ["100"], subcodes: ["36007", "36009"], reason: "code_invalid" },
   { codes: ["100"], subcodes: ["36008"], reason: "redirect_uri_mismatch" },
@@ -39,4 +44,28 @@ export function graphComplaint(body: unknown): Complaint | undefined {
     message,
     traceId: readText(field(body, "fbtrace_id")),
   })
+}
+
+/** `appsecret_proof` is obligatory where the app requires it and harmless elsewhere. The token goes in a header, not in the URL. */
+export function proofQuery(
+  conversation: Conversation,
+  token: string,
+  clientSecret: string | undefined,
+  parameters: Readonly<Record<string, string>> = {},
+): string {
+  const query = new URLSearchParams(parameters)
+  if (clientSecret !== undefined) {
+    const proof = createHmac("sha256", clientSecret).update(token).digest("hex")
+    conversation.keepSecret(proof)
+    query.set("appsecret_proof", proof)
+  }
+  return query.toString()
+}
+
+/** Names out of a list of `{permission, status}`. */
+export function permissionsWith(statuses: readonly string[], body: unknown): readonly string[] {
+  return readItems(field(body, "data"))
+    .filter((item) => statuses.includes(readText(field(item, "status")) ?? ""))
+    .map((item) => readText(field(item, "permission")))
+    .filter((permission) => permission !== undefined)
 }

@@ -1,10 +1,11 @@
 import type { ExchangeRequest, UpstreamIdentity } from "../../ports/providers.ts"
+import { checkByMadeUpCode, madeUp, orOtherProduct, scopeFindings } from "./app-check.ts"
 import type { CallName, RefusalRule } from "./classify.ts"
 import type { Conversation } from "./conversation.ts"
 import { type Grant, readGrant, refreshedTokensOf, tokensOf } from "./grant.ts"
 import { graphComplaint, graphRules } from "./graph.ts"
 import { instagramClient } from "./instagram-client.ts"
-import { authorizeAt, type Endpoints, type ProviderAdapter } from "./provider-adapter.ts"
+import { authorizeAt, type CodeExchange, type Endpoints, type ProviderAdapter } from "./provider-adapter.ts"
 import { field, isObject, readHttpsUrl, readId, readItems, readName, readScopes } from "./untrusted.ts"
 
 const documentedSeconds = 60 * 24 * 60 * 60
@@ -38,6 +39,7 @@ export const instagram: ProviderAdapter = {
     longLivedToken: "https://graph.instagram.com/access_token",
     refresh: "https://graph.instagram.com/refresh_access_token",
     api: "https://graph.instagram.com/{version}",
+    otherProduct: "https://graph.facebook.com/{version}/oauth/access_token",
   }),
   usesPkce: () => false,
 
@@ -75,6 +77,35 @@ export const instagram: ProviderAdapter = {
 
   identify: ({ accessToken }, conversation, endpoints) =>
     readIdentity(conversation, "identify", endpoints, accessToken),
+
+  /** `Invalid platform app` is what Instagram says of a Facebook App ID, the commonest mistake, and of any other. */
+  async check(request, conversation, endpoints) {
+    const attempt = (made: CodeExchange) => exchange(made, conversation, endpoints)
+    const client = await checkByMadeUpCode(request, conversation, attempt, unknownClientWords)
+    const askFacebook = () =>
+      conversation.ask("app_token", {
+        url: endpoints.otherProduct ?? endpoints.token,
+        form: {
+          grant_type: "client_credentials",
+          client_id: request.credentials.clientId,
+          client_secret: madeUp.secret,
+        },
+      })
+    return [...(await orOtherProduct(request, conversation, client, askFacebook)), ...scopeFindings(request)]
+  },
+}
+
+const unknownClientWords = ["invalid platform app", "invalid client id"]
+
+async function exchange(
+  { credentials, redirectUri, code }: CodeExchange,
+  conversation: Conversation,
+  endpoints: Endpoints,
+): Promise<object> {
+  const client = instagramClient(credentials.clientId, credentials.clientSecret, redirectUri)
+  // Instagram's redirect ends in `#_`, which a browser drops and a hand-copied code still has.
+  const bare = code.replace(/#_$/, "")
+  return conversation.submit("token", () => client.validateAuthorizationCode(bare), endpoints.token)
 }
 
 async function longLivedGrant(
@@ -82,13 +113,8 @@ async function longLivedGrant(
   conversation: Conversation,
   endpoints: Endpoints,
 ): Promise<{ readonly grant: Grant; readonly scopes: readonly string[] }> {
-  const { clientId, clientSecret } = request.credentials
-  const client = instagramClient(clientId, clientSecret, request.redirectUri)
-  // Instagram's redirect ends in `#_`, which a browser drops and a hand-copied code still has.
-  const code = request.code.replace(/#_$/, "")
-  const answer = unwrapped(
-    await conversation.submit("token", () => client.validateAuthorizationCode(code), endpoints.token),
-  )
+  const { clientSecret } = request.credentials
+  const answer = unwrapped(await exchange(request, conversation, endpoints))
   const short = readGrant(conversation, "token", answer, documentedSeconds)
   // Only GET is documented here, so this one URL carries the secret.
   const query = new URLSearchParams({

@@ -1,5 +1,6 @@
 import { LinkedIn } from "arctic"
 import { ProviderFailure, type UpstreamIdentity } from "../../ports/providers.ts"
+import { checkByMadeUpCode, scopeFindings } from "./app-check.ts"
 import {
   aComplaint,
   type CallName,
@@ -14,6 +15,7 @@ import { readGrant, refreshedTokensOf, tokensOf } from "./grant.ts"
 import { mayListOrganizations, type Organization, readOrganizations } from "./linkedin-organizations.ts"
 import {
   authorizeAt,
+  type CodeExchange,
   type Endpoints,
   endEach,
   type ProviderAdapter,
@@ -59,13 +61,7 @@ export const linkedin: ProviderAdapter = {
   },
 
   async connect(request, conversation, endpoints) {
-    const { clientId, clientSecret } = request.credentials
-    const client = new LinkedIn(clientId, clientSecret, request.redirectUri)
-    const answer = await conversation.submit(
-      "token",
-      () => client.validateAuthorizationCode(request.code),
-      endpoints.token,
-    )
+    const answer = await exchange(request, conversation, endpoints)
     const grant = readGrant(conversation, "token", answer, documentedSeconds)
     const member = await readMember(conversation, "profile", endpoints, grant.accessToken)
     const scopes = grant.scopes ?? request.scopes
@@ -111,6 +107,22 @@ export const linkedin: ProviderAdapter = {
       throw error
     }
   },
+
+  /** Documented for its token endpoint: `The passed in client_id is invalid`, and `Client authentication failed`. */
+  async check(request, conversation, endpoints) {
+    const attempt = (made: CodeExchange) => exchange(made, conversation, endpoints)
+    const client = await checkByMadeUpCode(request, conversation, attempt, ["client_id is invalid"])
+    return [...client, ...scopeFindings(request)]
+  },
+}
+
+async function exchange(
+  { credentials, redirectUri, code }: CodeExchange,
+  conversation: Conversation,
+  endpoints: Endpoints,
+): Promise<object> {
+  const client = new LinkedIn(credentials.clientId, credentials.clientSecret, redirectUri)
+  return conversation.submit("token", () => client.validateAuthorizationCode(code), endpoints.token)
 }
 
 async function readMember(

@@ -1,7 +1,9 @@
+import type { AppFinding } from "../../domain/app-check.ts"
 import type { OAuthAppOptions } from "../../domain/oauth-app.ts"
 import type {
   AppCredentials,
   AuthorizeRequest,
+  CheckRequest,
   ExchangeRequest,
   IdentifyRequest,
   RefreshedTokens,
@@ -33,7 +35,18 @@ export interface ProviderAdapter {
     conversation: Conversation,
     endpoints: Endpoints,
   ): Promise<UpstreamIdentity | undefined>
+  check(
+    request: CheckRequest,
+    conversation: Conversation,
+    endpoints: Endpoints,
+  ): Promise<readonly AppFinding[]>
 }
+
+/** What goes into the exchange of a code. */
+export type CodeExchange = Pick<
+  ExchangeRequest,
+  "credentials" | "options" | "redirectUri" | "code" | "codeVerifier"
+>
 
 export type Revocation = "revoked" | "unsupported"
 
@@ -49,6 +62,8 @@ export interface Endpoints {
   readonly refresh?: string
   /** Where a token is ended, if that is a place of its own. */
   readonly revoke?: string
+  /** Where Meta's other product answers to its own app ids. */
+  readonly otherProduct?: string
 }
 
 /** Puts the parameters that a client formed onto the address as it is today. Null takes a parameter out. */

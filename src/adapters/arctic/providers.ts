@@ -1,4 +1,6 @@
+import { appChecks } from "../../domain/app-check.ts"
 import type { OAuthAppOptions } from "../../domain/oauth-app.ts"
+import type { ProviderCall } from "../../domain/oauth-error.ts"
 import type { ProviderName } from "../../domain/provider.ts"
 import { refreshTimeLimitMs } from "../../domain/token-life.ts"
 import type { Clock } from "../../ports/crypto.ts"
@@ -6,12 +8,7 @@ import { type AppCredentials, ProviderFailure, type Providers } from "../../port
 import type { Transport } from "../../ports/transport.ts"
 import { readCallbackError } from "./callback-error.ts"
 import type { CallName } from "./classify.ts"
-import {
-  type Conversation,
-  type ConversationSettings,
-  type ObservedCall,
-  openConversation,
-} from "./conversation.ts"
+import { type Conversation, type ConversationSettings, openConversation } from "./conversation.ts"
 import { facebook } from "./facebook.ts"
 import { instagram } from "./instagram.ts"
 import { linkedin } from "./linkedin.ts"
@@ -35,8 +32,6 @@ export interface ArcticProvidersDeps {
   /** For X apps that name none themselves. */
   readonly xHosts?: "x.com" | "twitter.com"
   readonly limits?: CallLimits
-  /** Told of every call that was sent. */
-  readonly observe?: (call: ObservedCall) => void
 }
 
 /** For each call; 10 s and 64 KiB unless given, and 30 s for a refresh. */
@@ -54,6 +49,7 @@ interface WorkRequest {
   readonly credentials: AppCredentials | null
   readonly options: OAuthAppOptions
   readonly deadline: AbortSignal
+  readonly onCall?: (call: ProviderCall) => void
 }
 
 /** The five providers over a transport. Installs the scoped `fetch` that keeps Arctic's calls inside it. */
@@ -64,7 +60,6 @@ export function arcticProviders(deps: ArcticProvidersDeps): Providers {
     transport: deps.transport,
     now: deps.now,
     limits: { timeoutMs, maxBytes },
-    observe: deps.observe ?? (() => {}),
   }
   const patient: ConversationSettings = {
     ...settings,
@@ -87,10 +82,10 @@ export function arcticProviders(deps: ArcticProvidersDeps): Providers {
     tokens: readonly (string | null)[],
     work: (adapter: ProviderAdapter, conversation: Conversation, endpoints: Endpoints) => Promise<Result>,
   ): Promise<Result> {
-    const { provider, credentials, options, deadline } = request
+    const { provider, credentials, options, deadline, onCall = () => {} } = request
     const secrets = [credentials?.clientSecret ?? null, ...tokens].filter((secret) => secret !== null)
     const adapter = adapters[provider]
-    const occasion = { provider, call, secrets, deadline }
+    const occasion = { call, secrets, deadline, onCall }
     const conversation = openConversation(call === "refresh" ? patient : settings, occasion, adapter.refusals)
     try {
       return await work(adapter, conversation, endpointsFor(provider, options))
@@ -131,5 +126,12 @@ export function arcticProviders(deps: ArcticProvidersDeps): Providers {
       converse("identify", request, [request.accessToken], (adapter, ...held) =>
         adapter.identify(request, ...held),
       ),
+
+    async check(request) {
+      const findings = await converse("token", request, [], (adapter, ...held) =>
+        adapter.check(request, ...held),
+      )
+      return findings.toSorted((a, b) => appChecks.indexOf(a.check) - appChecks.indexOf(b.check))
+    },
   }
 }

@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto"
 import { TikTok } from "arctic"
+import { appFinding } from "../../domain/app-check.ts"
 import type { OAuthAppOptions } from "../../domain/oauth-app.ts"
 import { ProviderFailure, type UpstreamIdentity } from "../../ports/providers.ts"
+import { checkByMadeUpCode, scopeFindings } from "./app-check.ts"
 import {
   aComplaint,
   type CallName,
@@ -15,6 +17,7 @@ import type { Conversation } from "./conversation.ts"
 import { readGrant, refreshedTokensOf, tokensOf } from "./grant.ts"
 import {
   authorizeAt,
+  type CodeExchange,
   type Endpoints,
   endEach,
   type ProviderAdapter,
@@ -64,16 +67,7 @@ export const tiktok: ProviderAdapter = {
   },
 
   async connect(request, conversation, endpoints) {
-    const { clientId, clientSecret } = request.credentials
-    const client = new TikTok(clientId, clientSecret, request.redirectUri)
-    const verifier = usesPkce(request.options) ? verifierOf(request) : ""
-    const answer = await conversation.submit(
-      "token",
-      () => client.validateAuthorizationCode(request.code, verifier),
-      endpoints.token,
-      (form) => verifier || form.delete("code_verifier"),
-    )
-    const body = unwrapped(answer)
+    const body = unwrapped(await exchange(request, conversation, endpoints))
     const grant = readGrant(conversation, "token", body, documentedSeconds)
     const scopes = grant.scopes ?? request.scopes
     const asked: ProfileQuestion = {
@@ -117,6 +111,37 @@ export const tiktok: ProviderAdapter = {
       throw error
     }
   },
+
+  /**
+   * By a made-up code, since client credentials may replace an app token that the tenant uses elsewhere. TikTok
+   * says one thing of a wrong key and a wrong secret.
+   */
+  async check(request, conversation, endpoints) {
+    const attempt = (made: CodeExchange) => exchange(made, conversation, endpoints)
+    const client = await checkByMadeUpCode(request, conversation, attempt, [])
+    const environment = request.credentials.clientId.startsWith(sandboxKeyPrefix)
+      ? appFinding("tiktok", "environment_sandbox_key", { about: sandboxKeyPrefix })
+      : appFinding("tiktok", "environment_unmarked")
+    return [...client, ...scopeFindings(request), environment]
+  },
+}
+
+/** Not documented; every published sandbox key has it, and no production key. */
+const sandboxKeyPrefix = "sbaw"
+
+async function exchange(
+  { credentials, options, redirectUri, code, codeVerifier }: CodeExchange,
+  conversation: Conversation,
+  endpoints: Endpoints,
+): Promise<object> {
+  const client = new TikTok(credentials.clientId, credentials.clientSecret, redirectUri)
+  const verifier = usesPkce(options) ? verifierOf({ codeVerifier }) : ""
+  return conversation.submit(
+    "token",
+    () => client.validateAuthorizationCode(code, verifier),
+    endpoints.token,
+    (form) => verifier || form.delete("code_verifier"),
+  )
 }
 
 interface ProfileQuestion {

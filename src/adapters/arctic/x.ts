@@ -1,6 +1,7 @@
 import { Twitter } from "arctic"
 import type { OAuthAppOptions } from "../../domain/oauth-app.ts"
 import type { AppCredentials, UpstreamIdentity } from "../../ports/providers.ts"
+import { checkByMadeUpCode, scopeFindings } from "./app-check.ts"
 import {
   aComplaint,
   type CallName,
@@ -14,6 +15,7 @@ import type { AmendTokenRequest, Conversation } from "./conversation.ts"
 import { readGrant, refreshedTokensOf, tokensOf } from "./grant.ts"
 import {
   authorizeAt,
+  type CodeExchange,
   type Endpoints,
   endEach,
   type ProviderAdapter,
@@ -62,15 +64,7 @@ export const x: ProviderAdapter = {
   },
 
   async connect(request, conversation, endpoints) {
-    const { clientId, clientSecret } = request.credentials
-    const client = new Twitter(clientId, clientSecret, request.redirectUri)
-    const verifier = verifierOf(request)
-    const answer = await conversation.submit(
-      "token",
-      () => client.validateAuthorizationCode(request.code, verifier),
-      endpoints.token,
-      authenticated(request.credentials, request.options, conversation),
-    )
+    const answer = await exchange(request, conversation, endpoints)
     const grant = readGrant(conversation, "token", answer, documentedSeconds)
     const identity = await readIdentity(conversation, "profile", endpoints, grant.accessToken)
     return [{ ...identity, scopes: grant.scopes ?? request.scopes, tokens: tokensOf(grant) }]
@@ -109,6 +103,28 @@ export const x: ProviderAdapter = {
 
   identify: ({ accessToken }, conversation, endpoints) =>
     readIdentity(conversation, "identify", endpoints, accessToken),
+
+  /** Seen with made-up codes: `invalid_client` for an unknown id, `unauthorized_client` for a wrong secret. */
+  async check(request, conversation, endpoints) {
+    const attempt = (made: CodeExchange) => exchange(made, conversation, endpoints)
+    const client = await checkByMadeUpCode(request, conversation, attempt, ["invalid_client"])
+    return [...client, ...scopeFindings(request)]
+  },
+}
+
+async function exchange(
+  { credentials, options, redirectUri, code, codeVerifier }: CodeExchange,
+  conversation: Conversation,
+  endpoints: Endpoints,
+): Promise<object> {
+  const client = new Twitter(credentials.clientId, credentials.clientSecret, redirectUri)
+  const verifier = verifierOf({ codeVerifier })
+  return conversation.submit(
+    "token",
+    () => client.validateAuthorizationCode(code, verifier),
+    endpoints.token,
+    authenticated(credentials, options, conversation),
+  )
 }
 
 async function readIdentity(

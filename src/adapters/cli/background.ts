@@ -1,4 +1,6 @@
+import type { DeliverWebhooks } from "../../application/deliver-webhooks.ts"
 import type { KeepAlive } from "../../application/keep-alive.ts"
+import type { pruneEvents } from "../../application/read-events.ts"
 import { sweepBatch, type sweepFlows } from "../../application/sweep-flows.ts"
 import { type ProviderName, providerNames } from "../../domain/provider.ts"
 import { faultFacts, type Log } from "./log.ts"
@@ -6,6 +8,8 @@ import { faultFacts, type Log } from "./log.ts"
 export interface BackgroundUses {
   readonly sweep: ReturnType<typeof sweepFlows>
   readonly keepAlive: KeepAlive
+  readonly delivering: DeliverWebhooks
+  readonly prune: ReturnType<typeof pruneEvents>
 }
 
 export interface BackgroundWork {
@@ -16,13 +20,16 @@ export interface BackgroundWork {
 const sweepEveryMs = 10_000
 const keepAliveEveryMs = 30_000
 const tellTimeEveryMs = 10_000
+const deliverEveryMs = 1000
+const pruneEveryMs = 10 * 60_000
 
 /** What goes on without being asked; each provider by itself, so that one that hangs holds up none of the others. */
-export function backgroundWork({ sweep, keepAlive }: BackgroundUses, log: Log): BackgroundWork {
+export function backgroundWork(uses: BackgroundUses, log: Log): BackgroundWork {
+  const { sweep, keepAlive, delivering, prune } = uses
   const onFault = (fault: unknown) => log.error(faultFacts(fault), "background work failed")
   const sweeping = async () => {
     const swept = await sweep()
-    const done = swept.expired + swept.lost + swept.forgotten
+    const done = swept.expired + swept.lost + swept.unconfirmed + swept.forgotten
     if (done > 0) log.info(swept, "swept")
     return done >= sweepBatch
   }
@@ -36,9 +43,26 @@ export function backgroundWork({ sweep, keepAlive }: BackgroundUses, log: Log): 
     if (renewed > 0) log.info({ provider, accounts: renewed }, "renewals tried")
     return renewed > 0
   }
+  const sending = every(
+    deliverEveryMs,
+    async (isStopping) => {
+      const attempts = await delivering.deliverDue(isStopping)
+      if (attempts > 0) log.info({ attempts }, "webhooks sent")
+      return false
+    },
+    onFault,
+  )
+  const fanningOut = async () => {
+    const found = await delivering.fanOut()
+    if (found) sending.begin()
+    return found
+  }
   const all = [
     every(sweepEveryMs, sweeping, onFault),
     every(tellTimeEveryMs, telling, onFault),
+    sending,
+    every(deliverEveryMs, fanningOut, onFault),
+    every(pruneEveryMs, prune, onFault),
     ...providerNames.map((provider) => every(keepAliveEveryMs, renewing(provider), onFault)),
   ]
   return {
@@ -49,22 +73,29 @@ export function backgroundWork({ sweep, keepAlive }: BackgroundUses, log: Log): 
 }
 
 /** Runs the work at once and then again and again, without a pause while it says there is more; never twice at a time. */
-function every(ms: number, work: () => Promise<boolean>, onFault: (fault: unknown) => void) {
+function every(
+  ms: number,
+  work: (isStopping: () => boolean) => Promise<boolean>,
+  onFault: (fault: unknown) => void,
+) {
   let stopped = false
   let running: Promise<void> | undefined
   const run = async () => {
-    while (!stopped && (await work())) {}
+    while (!stopped && (await work(() => stopped))) {}
   }
-  const start = () => {
+  const begin = () => {
+    if (stopped) return
     running ??= run()
       .catch(onFault)
       .finally(() => {
         running = undefined
       })
   }
-  start()
-  const timer = setInterval(start, ms)
+  begin()
+  const timer = setInterval(begin, ms)
   return {
+    /** Now, where it is not at work already. */
+    begin,
     async stop() {
       stopped = true
       clearInterval(timer)

@@ -4,6 +4,7 @@ import { type ApiKey, keyScopes, type Principal } from "../../domain/api-key.ts"
 import { ConnectError } from "../../domain/errors.ts"
 import { type Environment, environments, isTenantName } from "../../domain/owner.ts"
 import { parseRfc3339, rfc3339Example } from "../../domain/rfc3339.ts"
+import { addDoctor, type Installation } from "./doctor.ts"
 
 /** What the commands do to the rest of Mooring; `main` fills it in. */
 export interface Actions {
@@ -14,6 +15,8 @@ export interface Actions {
   /** Opens the store beside a running server, and closes it afterwards. */
   withApiKeys<Result>(use: (keys: ManageApiKeys) => Promise<Result>): Promise<Result>
   signDashboardToken(tenant: string, lifetimeSeconds: number): Promise<string>
+  /** What the doctor looks at. */
+  readonly installation: Installation
 }
 
 export interface Terminal {
@@ -71,6 +74,13 @@ function commands(actions: Actions, terminal: Terminal): Command {
       const token = await actions.signDashboardToken(options.tenant, options.expiresIn)
       terminal.print(options.json ? JSON.stringify({ token, expires_in: options.expiresIn }) : token)
     })
+
+  const doctor = program
+    .command("doctor")
+    .option("--tenant <tenant>", "check this tenant's apps too", readTenant)
+    .addOption(environment())
+    .addOption(json())
+  addDoctor(doctor, actions.installation, terminal.print)
 
   addApiKeyCommands(
     program.command("api-keys").description("make, list and revoke API keys"),

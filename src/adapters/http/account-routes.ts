@@ -5,7 +5,7 @@ import type { ReadTokens } from "../../application/read-token.ts"
 import type { RegisterAccount } from "../../application/register-account.ts"
 import { healths } from "../../domain/account.ts"
 import { callerWith, contextOf } from "./context.ts"
-import { closed, oneOf, plainText, providerName, readTime, text, timeText } from "./schemas.ts"
+import { closed, oneOf, pageLimit, plainText, providerName, readTime, text, timeText } from "./schemas.ts"
 import { accountView } from "./views.ts"
 
 const listQuery = t.Object(
@@ -14,10 +14,7 @@ const listQuery = t.Object(
     health: t.Optional(oneOf(healths)),
     reference: t.Optional(plainText(200)),
     q: t.Optional(plainText(200)),
-    // As text, since Elysia's numbers take 1e1 and 0x10 too.
-    limit: t.Optional(
-      t.String({ pattern: "^([1-9]\\d?|100)$", detail: "must be a whole number from 1 to 100" }),
-    ),
+    limit: t.Optional(pageLimit),
     cursor: t.Optional(text()),
   },
   closed,
@@ -105,8 +102,9 @@ export function tokenRoutes(tokens: ReadTokens) {
   return new Elysia({ prefix: "/v1/accounts" })
     .derive(({ request }) => ({ caller: callerWith(request, "tokens") }))
     .get("/:id/token", async ({ caller, params, request }) => {
-      const { accessToken, tokenType, account } = await tokens.read(caller, params.id)
-      contextOf(request).facts.account_id = account.id
+      const context = contextOf(request)
+      const { accessToken, tokenType, account } = await tokens.read(caller, params.id, context.found?.account)
+      context.facts.account_id = account.id
       return {
         access_token: accessToken,
         token_type: tokenType,

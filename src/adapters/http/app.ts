@@ -1,31 +1,40 @@
 import { Elysia, ParseError, ValidationError } from "elysia"
 import type { ReadAccounts } from "../../application/accounts.ts"
 import type { ManageApiKeys } from "../../application/api-keys.ts"
+import type { CheckApp } from "../../application/check-app.ts"
 import type { ChooseAccounts } from "../../application/choose-accounts.ts"
 import type { CompleteConnect } from "../../application/complete-connect.ts"
+import type { ConfirmConnect } from "../../application/confirm-connect.ts"
 import type { DisconnectAccount } from "../../application/disconnect-account.ts"
 import type { ManageOAuthApps } from "../../application/oauth-apps.ts"
+import type { ReadEvents } from "../../application/read-events.ts"
 import type { ReadTokens } from "../../application/read-token.ts"
 import type { RegisterAccount } from "../../application/register-account.ts"
 import type { StartConnect } from "../../application/start-connect.ts"
-import type { ViewFlow } from "../../application/view-flow.ts"
+import type { ViewFlows } from "../../application/view-flow.ts"
+import type { ManageWebhooks } from "../../application/webhooks.ts"
 import { ConnectError } from "../../domain/errors.ts"
+import type { OAuthErrorReason } from "../../domain/oauth-error.ts"
 import type { ProviderName } from "../../domain/provider.ts"
 import { accountRoutes, tokenRoutes } from "./account-routes.ts"
 import { apiKeyRoutes } from "./api-key-routes.ts"
 import { choosingRoutes } from "./choosing-routes.ts"
 import { callbackRoutes, startRoutes } from "./connect-routes.ts"
 import { contextOf } from "./context.ts"
+import { docsRoutes } from "./docs-routes.ts"
+import { eventRoutes } from "./event-routes.ts"
 import { healthRoutes } from "./health-routes.ts"
 import { readJson } from "./json-body.ts"
 import { oauthAppRoutes } from "./oauth-app-routes.ts"
 import { faultPage } from "./pages.ts"
 import { problem } from "./problem.ts"
 import { readSchemaErrors } from "./schemas.ts"
+import { bodilessWebhookRoutes, webhookRoutes } from "./webhook-routes.ts"
 
 /** The use cases behind the routes. */
 export interface Application {
   readonly oauthApps: ManageOAuthApps
+  readonly checkApp: CheckApp
   readonly apiKeys: ManageApiKeys
   readonly accounts: ReadAccounts
   readonly register: RegisterAccount
@@ -34,7 +43,11 @@ export interface Application {
   readonly choose: ChooseAccounts
   readonly start: StartConnect
   readonly complete: CompleteConnect
-  readonly viewFlow: ViewFlow
+  readonly confirm: ConfirmConnect
+  readonly flows: ViewFlows
+  readonly events: ReadEvents
+  readonly webhooks: ManageWebhooks
+  readonly docsUrl: (reason: OAuthErrorReason) => string
   readonly redirectUri: (provider: ProviderName) => string
   /** Rejects while the service cannot answer. */
   readonly ready: () => Promise<void>
@@ -60,13 +73,16 @@ export function httpApp(application: Application, onFault: (fault: unknown, requ
       .onTransform({ as: "global" }, ({ request, route }) => {
         contextOf(request).route = route
       })
-      .use(oauthAppRoutes(application.oauthApps, application.redirectUri))
+      .use(oauthAppRoutes(application.oauthApps, application.checkApp, application.redirectUri))
       .use(callbackRoutes(application.complete))
       .use(choosingRoutes(application.choose))
       .use(startRoutes(application))
       .use(accountRoutes(application))
       .use(tokenRoutes(application.tokens))
       .use(apiKeyRoutes(application.apiKeys))
+      .use(eventRoutes(application.events))
+      .use(webhookRoutes(application.webhooks))
+      .use(docsRoutes())
       .use(healthRoutes(application.ready))
   )
 }
@@ -75,7 +91,12 @@ export function httpApp(application: Application, onFault: (fault: unknown, requ
 const browserRoutes: readonly string[] = ["/v1/oauth/:provider/callback", "/v1/oauth/:provider/choose"]
 
 /** What takes no body, and the one page that takes a form and reads it itself. */
-const withoutJson: readonly string[] = ["/v1/accounts/:id/refresh", "/v1/oauth/:provider/choose"]
+const withoutJson: readonly string[] = [
+  "/v1/oauth-apps/:id/check",
+  "/v1/accounts/:id/refresh",
+  "/v1/oauth/:provider/choose",
+  ...bodilessWebhookRoutes,
+]
 
 function readError(error: unknown): unknown {
   if (error instanceof ValidationError) return readSchemaErrors(error.all)

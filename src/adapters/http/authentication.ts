@@ -7,6 +7,7 @@ import {
   type JWTPayload,
   jwtVerify,
 } from "jose"
+import type { Admission, AuthenticateKey } from "../../application/api-keys.ts"
 import { keyScopes, type Principal } from "../../domain/api-key.ts"
 import { ConnectError, invalidField } from "../../domain/errors.ts"
 import { type Environment, isTenantName } from "../../domain/owner.ts"
@@ -21,7 +22,7 @@ export interface DashboardTokenRules {
   readonly tenantClaim: string
 }
 
-export type Authenticate = (request: Request) => Promise<Principal>
+export type Authenticate = (request: Request, need?: Parameters<AuthenticateKey>[1]) => Promise<Admission>
 
 const maxTokenCharacters = 8192
 const clockSkewSeconds = 60
@@ -32,11 +33,11 @@ const maxTokenLifeSeconds = 30 * 24 * 60 * 60
  * words for every credential that does not count.
  */
 export function authentication(deps: {
-  readonly authenticateKey: (text: string) => Promise<Principal | undefined>
+  readonly authenticateKey: AuthenticateKey
   readonly dashboardTokens: DashboardTokenRules | undefined
 }): Authenticate {
   const verifyToken = deps.dashboardTokens && tokenVerifier(deps.dashboardTokens)
-  return async (request) => {
+  return async (request, need) => {
     const header = request.headers.get("authorization")
     if (header === null || !/^bearer /i.test(header)) {
       throw new ConnectError(
@@ -47,13 +48,13 @@ export function authentication(deps: {
     const credential = /^bearer ([^\s,]+)$/i.exec(header)?.[1]
     if (credential === undefined || credential.length > maxTokenCharacters) throw refused()
     if (credential.startsWith("moor_")) {
-      const principal = await deps.authenticateKey(credential)
-      if (!principal) throw refused()
-      return principal
+      const admission = await deps.authenticateKey(credential, need)
+      if (!admission) throw refused()
+      return admission
     }
     const claims = await verifyToken?.(credential)
     if (!claims || !deps.dashboardTokens) throw refused()
-    return dashboardUser(claims, deps.dashboardTokens.tenantClaim, namedEnvironment(request))
+    return { principal: dashboardUser(claims, deps.dashboardTokens.tenantClaim, namedEnvironment(request)) }
   }
 }
 

@@ -1,14 +1,17 @@
 import { Elysia, t } from "elysia"
 import type { ChooseAccounts } from "../../application/choose-accounts.ts"
 import type { CompleteConnect } from "../../application/complete-connect.ts"
+import type { ConfirmConnect } from "../../application/confirm-connect.ts"
 import type { CallbackAnswer } from "../../application/flow-answer.ts"
 import type { StartConnect } from "../../application/start-connect.ts"
-import type { ViewFlow } from "../../application/view-flow.ts"
+import type { FlowView, ViewFlows } from "../../application/view-flow.ts"
+import type { FlowStatus } from "../../domain/connect-flow.ts"
 import { ConnectError } from "../../domain/errors.ts"
+import { type OAuthErrorReason, oauthErrorReasons } from "../../domain/oauth-error.ts"
 import { isProviderName, type ProviderName, providerNames } from "../../domain/provider.ts"
 import { callerWith, contextOf } from "./context.ts"
 import { landingPage, refusalPage, waitingPage } from "./pages.ts"
-import { closed, oneOf, plainText, text } from "./schemas.ts"
+import { closed, oneOf, pageLimit, plainText, providerName, text } from "./schemas.ts"
 import { flowView } from "./views.ts"
 
 const startQuery = t.Object(
@@ -18,9 +21,27 @@ const startQuery = t.Object(
     account_id: t.Optional(text()),
     reference: t.Optional(plainText(200)),
     select: t.Optional(oneOf(["true", "false"])),
+    proof: t.Optional(oneOf(["required"])),
   },
   closed,
 )
+
+const flowStatuses = ["pending", "connected", "failed", "expired"] as const satisfies readonly FlowStatus[]
+
+const listQuery = t.Object(
+  {
+    status: t.Optional(oneOf(flowStatuses)),
+    reason: t.Optional(oneOf(oauthErrorReasons)),
+    oauth_app_id: t.Optional(plainText(200)),
+    provider: t.Optional(providerName),
+    reference: t.Optional(plainText(200)),
+    limit: t.Optional(pageLimit),
+    cursor: t.Optional(text()),
+  },
+  closed,
+)
+
+const confirmation = t.Object({ connect_code: text("must be the connect_code from the return_url") }, closed)
 
 const choice = t.Object(
   {
@@ -35,17 +56,22 @@ const choice = t.Object(
 
 export interface StartUses {
   readonly start: StartConnect
-  readonly viewFlow: ViewFlow
+  readonly flows: ViewFlows
   readonly choose: ChooseAccounts
+  readonly confirm: ConfirmConnect
+  /** The page about a reason, as an absolute address. */
+  readonly docsUrl: (reason: OAuthErrorReason) => string
 }
 
 /** Called by a tenant's backend. */
-export function startRoutes({ start, viewFlow, choose }: StartUses) {
+export function startRoutes({ start, flows, choose, confirm, docsUrl }: StartUses) {
+  const shown = (view: FlowView, choices?: Parameters<typeof flowView>[2]) => flowView(view, docsUrl, choices)
   return new Elysia({ prefix: "/v1/oauth" })
     .derive(({ request }) => ({ caller: callerWith(request, "connect") }))
     .get(
       "/:provider/start",
       async ({ caller, params, query, request }) => {
+        const context = contextOf(request)
         const { authorizeUrl, flow } = await start(caller, {
           provider: knownProvider(params.provider),
           returnUrl: query.return_url,
@@ -53,8 +79,10 @@ export function startRoutes({ start, viewFlow, choose }: StartUses) {
           accountId: query.account_id,
           reference: query.reference,
           select: query.select === "true",
+          proof: query.proof === "required",
+          app: context.found?.app,
         })
-        contextOf(request).facts.flow_id = flow.id
+        context.facts.flow_id = flow.id
         return {
           authorize_url: authorizeUrl.href,
           flow_id: flow.id,
@@ -63,18 +91,40 @@ export function startRoutes({ start, viewFlow, choose }: StartUses) {
       },
       { query: startQuery },
     )
+    .get(
+      "/flows",
+      async ({ caller, query }) => {
+        const { limit, oauth_app_id, ...filter } = query
+        const listing = await flows.list(caller, {
+          ...filter,
+          oauthAppId: oauth_app_id,
+          limit: limit === undefined ? undefined : Number(limit),
+        })
+        return { items: listing.items.map((view) => shown(view)), next_cursor: listing.nextCursor }
+      },
+      { query: listQuery },
+    )
     .get("/flows/:id", async ({ caller, params }) => {
-      const view = await viewFlow(caller, params.id)
+      const view = await flows.get(caller, params.id)
       const choices = view.flow.status === "choosing" ? await choose.choicesOf(caller, params.id) : undefined
-      return flowView(view, choices)
+      return shown(view, choices)
     })
     .post(
       "/flows/:id/choose",
       async ({ caller, params, body }) => {
         await choose.choose(caller, params.id, body.platform_account_ids)
-        return flowView(await viewFlow(caller, params.id))
+        return shown(await flows.get(caller, params.id))
       },
       { body: choice },
+    )
+    .post(
+      "/flows/:id/confirm",
+      async ({ caller, params, body, request }) => {
+        await confirm(caller, params.id, body.connect_code)
+        contextOf(request).facts.flow_id = params.id
+        return shown(await flows.get(caller, params.id))
+      },
+      { body: confirmation },
     )
 }
 

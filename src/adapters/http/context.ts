@@ -1,3 +1,4 @@
+import type { Admission } from "../../application/api-keys.ts"
 import type { Principal } from "../../domain/api-key.ts"
 import { ConnectError } from "../../domain/errors.ts"
 
@@ -6,6 +7,8 @@ export interface RequestContext {
   readonly id: string
   readonly address: string
   principal: Principal | undefined
+  /** What the call needs first, where it was read together with the key. */
+  found: Admission["found"]
   /** The pattern that matched, e.g. `/v1/accounts/:id`: logged instead of the address, which may carry secrets. */
   route: string | undefined
   /** What a route wants in the log line: ids and reasons, never input. */

@@ -1,4 +1,7 @@
 import { ConnectError, invalidField } from "../../domain/errors.ts"
+import { isId } from "../../domain/id.ts"
+import { isProviderName } from "../../domain/provider.ts"
+import type { FirstNeed } from "../../ports/storage.ts"
 import { type Application, httpApp } from "./app.ts"
 import type { Authenticate } from "./authentication.ts"
 import { openContext, type RequestContext } from "./context.ts"
@@ -41,7 +44,7 @@ const browserPath = /^\/v1\/oauth\/(?!flows\/)[^/]*\/(callback|choose)$/
  */
 export function edge(deps: EdgeDeps): Edge {
   const app = httpApp(deps.application, deps.onFault)
-  const allowedMethods = methodsByPath(app.routes)
+  const { takes, methodsOf } = methodsByPath(app.routes)
 
   async function answer(request: Request, context: RequestContext): Promise<Response> {
     const url = readUrl(request)
@@ -53,10 +56,10 @@ export function edge(deps: EdgeDeps): Edge {
       const page = await deps.sandboxPages(request)
       if (page) return page
     }
-    if (url.pathname.startsWith("/v1/") && !isBrowser) await admit(request, context)
-    const allowed = allowedMethods(url.pathname)
-    if (!methods.includes(request.method) || (allowed.length > 0 && !allowed.includes(request.method))) {
-      return methodNotAllowed(allowed, context)
+    if (url.pathname.startsWith("/v1/") && !isBrowser) await admit(request, url, context)
+    if (!takes(request.method, url.pathname)) {
+      const allowed = methodsOf(url.pathname)
+      if (allowed.length > 0 || !methods.includes(request.method)) return methodNotAllowed(allowed, context)
     }
     if (!isBrowser) {
       refuseBrokenEscapes(url)
@@ -65,9 +68,11 @@ export function edge(deps: EdgeDeps): Edge {
     return app.handle(request)
   }
 
-  async function admit(request: Request, context: RequestContext): Promise<void> {
+  async function admit(request: Request, url: URL, context: RequestContext): Promise<void> {
     try {
-      context.principal = await deps.authenticate(request)
+      const { principal, found } = await deps.authenticate(request, firstNeed(request.method, url))
+      context.principal = principal
+      context.found = found
     } catch (error) {
       if (error instanceof ConnectError && error.code === "unauthenticated")
         await deps.limits.spendFailure(context.address)
@@ -83,6 +88,7 @@ export function edge(deps: EdgeDeps): Edge {
       id: deps.newRequestId(),
       address,
       principal: undefined,
+      found: undefined,
       route: undefined,
       facts: {},
     })
@@ -127,6 +133,18 @@ function harden(headers: Headers, requestId: string, https: boolean): void {
   if (https) headers.set("strict-transport-security", "max-age=63072000")
 }
 
+const busyPath = /^\/v1\/(?:oauth\/([a-z]+)\/start|accounts\/(acc_[0-9a-z]+)\/token)$/
+
+/** What the two busiest calls ask the store for first. A reconnect is not among them: its app is its account's. */
+export function firstNeed(method: string, url: URL): FirstNeed | undefined {
+  const [, provider, accountId] = (method === "GET" && busyPath.exec(url.pathname)) || []
+  if (accountId !== undefined) return { kind: "account", id: accountId }
+  if (provider === undefined || !isProviderName(provider) || url.searchParams.has("account_id"))
+    return undefined
+  const id = url.searchParams.get("oauth_app_id")
+  return id === null || isId("oa", id) ? { kind: "app", provider, id } : undefined
+}
+
 /** Where `Host` is missing or no URL can have it, Bun leaves but a path in `request.url`. */
 function readUrl(request: Request): URL {
   const url = URL.parse(request.url)
@@ -136,6 +154,7 @@ function readUrl(request: Request): URL {
 
 /** Elysia makes null of a parameter with such an escape in the path, and takes it as it stands in the query. */
 function refuseBrokenEscapes(url: URL): void {
+  if (!url.href.includes("%")) return
   try {
     decodeURIComponent(url.pathname + url.search)
   } catch {
@@ -170,7 +189,20 @@ function methodsByPath(routes: readonly { readonly method: string; readonly path
     method,
     pattern: new RegExp(`^${path.replace(/:[^/]+/g, "[^/]+")}$`),
   }))
-  return (path: string): readonly string[] => [
-    ...new Set(patterns.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)),
-  ]
+  // Asked before every call: so no pattern is tried that has another method or another number of segments.
+  const alike = Map.groupBy(
+    routes.map(({ method, path }, i) => ({ kind: kindOf(method, path), pattern: patterns[i]?.pattern })),
+    ({ kind }) => kind,
+  )
+  return {
+    takes: (method: string, path: string): boolean =>
+      alike.get(kindOf(method, path))?.some(({ pattern }) => pattern?.test(path)) ?? false,
+    methodsOf: (path: string): readonly string[] => [
+      ...new Set(patterns.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)),
+    ],
+  }
+}
+
+function kindOf(method: string, path: string): string {
+  return `${method} ${path.split("/").length}`
 }

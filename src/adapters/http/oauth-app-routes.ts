@@ -1,6 +1,8 @@
 import { Elysia, t } from "elysia"
+import type { CheckApp } from "../../application/check-app.ts"
 import type { ManageOAuthApps } from "../../application/oauth-apps.ts"
 import type { ProviderName } from "../../domain/provider.ts"
+import { appCheckView } from "./app-check-view.ts"
 import { callerWith } from "./context.ts"
 import { closed, providerName, text } from "./schemas.ts"
 import { appView } from "./views.ts"
@@ -40,7 +42,11 @@ const appPatch = t.Partial(
   },
 )
 
-export function oauthAppRoutes(apps: ManageOAuthApps, redirectUri: (provider: ProviderName) => string) {
+export function oauthAppRoutes(
+  apps: ManageOAuthApps,
+  check: CheckApp,
+  redirectUri: (provider: ProviderName) => string,
+) {
   const view = (app: Parameters<typeof appView>[0]) => appView(app, redirectUri(app.provider))
   return new Elysia({ prefix: "/v1/oauth-apps" })
     .derive(({ request }) => ({ caller: callerWith(request, "apps") }))
@@ -64,6 +70,7 @@ export function oauthAppRoutes(apps: ManageOAuthApps, redirectUri: (provider: Pr
         body: appPatch,
       },
     )
+    .post("/:id/check", async ({ caller, params }) => appCheckView(await check(caller, params.id)))
     .delete("/:id", async ({ caller, params, set }) => {
       await apps.remove(caller, params.id)
       set.status = 204

@@ -24,6 +24,9 @@ small { color: var(--soft) }
 button { width: 100%; min-height: 2.9rem; margin-top: .8rem; border: 1px solid var(--line); border-radius: .5rem; background: none; color: inherit; font: inherit; font-weight: 600; cursor: pointer }
 .go { border-color: var(--good); color: var(--good) }
 button:focus-visible, input:focus-visible { outline: 3px solid var(--good); outline-offset: 2px }
+.guide { max-width: 44rem } .guide h1 { margin-top: 0 } .guide h1, .guide dt { overflow-wrap: anywhere }
+dl { margin: 1.2rem 0 0 } dt { margin-top: .9rem; font-weight: 600 } dd { margin: .1rem 0 0 }
+a { color: inherit; text-underline-offset: .15em }
 .sandbox { margin: 0 0 1.2rem; padding: .35rem .7rem; border: 1px dashed var(--wait); border-radius: .5rem; color: var(--wait); font-size: .85rem }
 `
 
@@ -56,24 +59,60 @@ function page({ status, tone, title, says, foot = [], sandbox = false, form, hea
   const facts = foot
     .map(([name, value]) => `${escapeHtml(name)} <code>${escapeHtml(value)}</code>`)
     .join("<br>")
-  const html = `<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex"><title>${escapeHtml(title)}</title><style>${style}</style></head>
-<body><main class="${tone}">
-${sandbox ? '<p class="sandbox">Sandbox: nothing real was connected.</p>\n' : ""}<span class="mark" aria-hidden="true">${marks[tone]}</span>
+  const content = `${sandbox ? '<p class="sandbox">Sandbox: nothing real was connected.</p>\n' : ""}<span class="mark" aria-hidden="true">${marks[tone]}</span>
 <h1>${escapeHtml(title)}</h1>
 ${says.map((sentence) => `<p>${escapeHtml(sentence)}</p>`).join("\n")}
 ${form ?? ""}
-${facts ? `<p class="foot">${facts}</p>` : ""}
-</main></body></html>
-`
-  return new Response(html, {
+${facts ? `<p class="foot">${facts}</p>` : ""}`
+  return new Response(documentOf(tone, title, content), {
     status,
     headers: {
       "content-type": "text/html; charset=utf-8",
       // Chromium applies form-action to the redirects after a form as well, and these lead to the tenant's page.
       "content-security-policy": contentSecurityPolicy(form === undefined ? "'none'" : "https: http:"),
       ...headers,
+    },
+  })
+}
+
+/** `content` is markup, already safe. */
+function documentOf(kind: Page["tone"] | "guide", title: string, content: string): string {
+  return `<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex"><title>${escapeHtml(title)}</title><style>${style}</style></head>
+<body><main class="${kind}">
+${content}
+</main></body></html>
+`
+}
+
+/** A page for developers to read. */
+export interface Guide {
+  readonly status: number
+  readonly title: string
+  readonly says: readonly string[]
+  /** Terms and what is said of each; a term with an address leads there. */
+  readonly terms: readonly { readonly term: string; readonly href?: string; readonly says: string }[]
+  readonly back?: { readonly href: string; readonly text: string }
+}
+
+export function guidePage({ status, title, says, terms, back }: Guide): Response {
+  const link = (href: string, text: string) => `<a href="${escapeHtml(href)}">${escapeHtml(text)}</a>`
+  const lines = terms.map(({ term, href, says }) => {
+    const name = href === undefined ? escapeHtml(term) : link(href, term)
+    return `<dt>${name}</dt><dd>${escapeHtml(says)}</dd>`
+  })
+  const content = [
+    `<h1>${escapeHtml(title)}</h1>`,
+    ...says.map((sentence) => `<p>${escapeHtml(sentence)}</p>`),
+    ...(lines.length > 0 ? [`<dl>\n${lines.join("\n")}\n</dl>`] : []),
+    ...(back ? [`<p class="foot">${link(back.href, back.text)}</p>`] : []),
+  ]
+  return new Response(documentOf("guide", title, content.join("\n")), {
+    status,
+    headers: {
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": contentSecurityPolicy("'none'"),
     },
   })
 }
@@ -108,7 +147,10 @@ export function faultPage(requestId: string): Response {
   })
 }
 
-/** Where a connect ends that has no page of the tenant's to return to. */
+/**
+ * Where a connect ends that has no page of the tenant's to return to, and where whoever cannot show that they are
+ * the one who consented learns nothing more.
+ */
 export function landingPage(flow: ConnectFlow): Response {
   const title = providerTitle[flow.provider]
   const sandbox = flow.environment === "test"
@@ -123,6 +165,19 @@ export function landingPage(flow: ConnectFlow): Response {
       tone: "good",
       title: `${accounts} connected`,
       says: ["You can close this window."],
+      foot,
+      sandbox,
+    })
+  }
+  if (flow.status === "choosing" || flow.status === "confirming") {
+    return page({
+      status: 200,
+      tone: "wait",
+      title: "Finish in the browser you began in",
+      says: [
+        `Your ${title} account is not connected yet. The rest happens in the browser in which you agreed at ${title}.`,
+        "If that window is gone, go back to the app you came from and connect again.",
+      ],
       foot,
       sandbox,
     })

@@ -1,4 +1,5 @@
 import { ConnectError, type ErrorCode, type FieldFault } from "../../domain/errors.ts"
+import { StoreUnavailable } from "../../ports/storage.ts"
 
 const statusOf = {
   invalid_input: 400,
@@ -10,6 +11,9 @@ const statusOf = {
   reauthorization_required: 409,
   refresh_unknown: 409,
   not_renewable: 409,
+  unconfirmed: 409,
+  not_confirmable: 409,
+  already_confirmed: 409,
   invalid_client: 409,
   credentials_refused: 400,
   provider_unavailable: 502,
@@ -31,6 +35,9 @@ const titleOf = {
   reauthorization_required: "The account must be connected again",
   refresh_unknown: "The fate of a refresh is unknown",
   not_renewable: "The token cannot be renewed",
+  unconfirmed: "The account is not confirmed",
+  not_confirmable: "The flow cannot be confirmed",
+  already_confirmed: "The flow is already confirmed",
   invalid_client: "The app's credentials are wrong",
   credentials_refused: "The credentials were refused",
   provider_unavailable: "The provider failed",
@@ -50,9 +57,16 @@ interface Problem {
   readonly errors?: readonly FieldFault[]
 }
 
+const storeIsAway = new ConnectError(
+  "not_ready",
+  "The database cannot be reached; try again in a moment, and look first whether a change was made.",
+  { retryAfterSeconds: 5 },
+)
+
 /** An RFC 9457 problem document. A fault that is not a `ConnectError` says nothing but its request id. */
 export function problem(error: unknown, requestId: string): Response {
-  const known = error instanceof ConnectError ? error : undefined
+  const refusal = error instanceof StoreUnavailable ? storeIsAway : error
+  const known = refusal instanceof ConnectError ? refusal : undefined
   const body: Problem = known
     ? {
         status: statusOf[known.code],

@@ -24,6 +24,12 @@ export const plainText = (most: number) =>
 
 export const providerName = oneOf(providerNames)
 
+/** As text, since Elysia's numbers take 1e1 and 0x10 too. */
+export const pageLimit = t.String({
+  pattern: "^([1-9]\\d?|100)$",
+  detail: "must be a whole number from 1 to 100",
+})
+
 const timeDetail = `must be an RFC 3339 time such as ${rfc3339Example}`
 
 export const timeText = text(timeDetail)

@@ -1,9 +1,10 @@
 import type { Choice } from "../../application/choose-accounts.ts"
+import type { FlowStep } from "../../application/flow-steps.ts"
+import type { FlowView } from "../../application/view-flow.ts"
 import type { Account } from "../../domain/account.ts"
 import type { ApiKey } from "../../domain/api-key.ts"
-import type { ConnectFlow, FlowFailure, FlowStatus } from "../../domain/connect-flow.ts"
 import type { OAuthApp } from "../../domain/oauth-app.ts"
-import type { ProviderEvidence } from "../../domain/oauth-error.ts"
+import type { OAuthErrorReason, ProviderEvidence } from "../../domain/oauth-error.ts"
 
 /** What leaves the service, field by field: nothing else of a record ever does. */
 
@@ -23,24 +24,40 @@ export function appView(app: OAuthApp, redirectUri: string) {
   }
 }
 
+/** `docsUrl` is the page about a reason. */
 export function flowView(
-  view: { readonly flow: ConnectFlow; readonly status: FlowStatus; readonly failure: FlowFailure | null },
+  { flow, status, failure, proof, steps }: FlowView,
+  docsUrl: (reason: OAuthErrorReason) => string,
   choices?: readonly Choice[],
 ) {
-  const { flow, status, failure } = view
   return {
     id: flow.id,
     provider: flow.provider,
     status,
     oauth_error: failure?.reason ?? null,
     detail: failure?.detail ?? null,
+    docs_url: failure && docsUrl(failure.reason),
     provider_error: failure?.evidence ? evidenceView(failure.evidence) : null,
+    proof,
     account_ids: flow.accountIds,
     ...(choices && { choices: choices.map(choiceView) }),
     reference: flow.reference,
+    steps: steps.map(stepView),
     created_at: flow.createdAt.toISOString(),
     expires_at: flow.expiresAt.toISOString(),
     completed_at: flow.completedAt?.toISOString() ?? null,
+  }
+}
+
+function stepView({ step, at, detail, call }: FlowStep) {
+  return {
+    step,
+    at: at.toISOString(),
+    detail,
+    call: call?.call ?? null,
+    status: call?.status ?? null,
+    fault: call?.fault ?? null,
+    duration_ms: call?.durationMs ?? null,
   }
 }
 

@@ -2,7 +2,16 @@ import type { Account, RefreshState, SealedCredentials } from "../../domain/acco
 import { exactText, searchFold, searchText, storable, storableText } from "../../domain/account-search.ts"
 import type { EventType } from "../../domain/event.ts"
 import type { AccountFilter, AccountPosition, Accounts, ConnectedAccount } from "../../ports/storage.ts"
-import { type Changes, earlierFirst, type KeptAccount, kept, type Memory, own, ownedBy } from "./tables.ts"
+import {
+  type Changes,
+  earlierFirst,
+  type KeptAccount,
+  kept,
+  type Memory,
+  own,
+  ownedBy,
+  type Tables,
+} from "./tables.ts"
 
 const newestLast = earlierFirst((account: Pick<Account, "id" | "connectedAt">) => account.connectedAt)
 
@@ -50,15 +59,44 @@ export function keepAccount(
 ): { readonly account: Account; readonly created: boolean } {
   const key = upstreamKey(given.account)
   const before = tables.accounts.get(tables.accountIds.get(key) ?? "")
-  const row = merged(before, given)
-  const app = own(row.account, tables.apps.get(row.account.oauthAppId ?? ""))
-  const account = { ...row.account, oauthAppId: app?.id ?? null }
+  const created = before === undefined || before.account.health === "unconfirmed"
+  const row = created ? fresh(given, before) : merged(before, given)
+  const account = throughItsApp(tables, row.account)
   if (before) changes.put(tables.accounts, account.id, { ...row, account })
-  else changes.insert(tables.accounts, account.id, { ...row, account })
-  changes.put(tables.accountIds, key, account.id)
-  const type = before ? again : "account.connected"
+  else addAccount(tables, changes, { ...row, account })
+  const type = created ? "account.connected" : again
   changes.insert(tables.events, given.event.id, kept({ ...given.event, type, accountId: account.id }))
-  return { account, created: !before }
+  return { account, created }
+}
+
+/**
+ * Keeps an account that nobody keeps until somebody confirms it. One that is held already is held for longer, any
+ * other is left as it is.
+ */
+export function holdAccount(
+  { tables }: Memory,
+  changes: Changes,
+  given: Omit<ConnectedAccount, "event">,
+): void {
+  const before = tables.accounts.get(tables.accountIds.get(upstreamKey(given.account)) ?? "")
+  if (!before) {
+    const row = fresh(given)
+    addAccount(tables, changes, { ...row, account: throughItsApp(tables, row.account) })
+  } else if (before.account.health === "unconfirmed") {
+    const account = kept({ ...before.account, updatedAt: given.account.updatedAt })
+    changes.put(tables.accounts, account.id, { ...before, account })
+  }
+}
+
+function addAccount(tables: Tables, changes: Changes, row: KeptAccount): void {
+  changes.insert(tables.accounts, row.account.id, row)
+  changes.put(tables.accountIds, upstreamKey(row.account), row.account.id)
+}
+
+/** An app that is gone, or another owner's, is none. */
+function throughItsApp(tables: Tables, account: Account): Account {
+  const app = own(account, tables.apps.get(account.oauthAppId ?? ""))
+  return { ...account, oauthAppId: app?.id ?? null }
 }
 
 /** Forgets an account, and that there ever was one of its natural key. */
@@ -71,20 +109,27 @@ function upstreamKey({ tenant, environment, provider, platformAccountId }: Accou
   return JSON.stringify([tenant, environment, provider, exactText(platformAccountId)])
 }
 
-/** An account that is connected again keeps its id, and what the provider did not send anew. */
-function merged(before: KeptAccount | undefined, given: ConnectedAccount): KeptAccount {
+/** An account as it is given, under the id of the one that is there. Whoever was refreshing that has lost. */
+function fresh(given: Omit<ConnectedAccount, "event">, before?: KeptAccount): KeptAccount {
   const account = kept(given.account)
-  const credentials = storable(given.credentials)
-  const plan = storable(given.plan)
-  const search = searchText(account)
-  if (!before) return { account, credentials, plan, refresh: untouched(0), search }
-  const { id, connectedAt, reference } = before.account
   return {
-    account: { ...account, id, connectedAt, reference: account.reference ?? reference },
-    credentials: mergedCredentials(before.credentials, credentials),
-    plan: keepsToken(before.credentials, credentials) ? before.plan : plan,
-    refresh: untouched(before.refresh.fence + 1),
-    search,
+    account: { ...account, id: before?.account.id ?? account.id },
+    credentials: storable(given.credentials),
+    plan: storable(given.plan),
+    refresh: untouched(before ? before.refresh.fence + 1 : 0),
+    search: searchText(account),
+  }
+}
+
+/** An account that is connected again also keeps what the provider did not send anew. */
+function merged(before: KeptAccount, given: ConnectedAccount): KeptAccount {
+  const row = fresh(given, before)
+  const { connectedAt, reference } = before.account
+  return {
+    ...row,
+    account: { ...row.account, connectedAt, reference: row.account.reference ?? reference },
+    credentials: mergedCredentials(before.credentials, row.credentials),
+    plan: keepsToken(before.credentials, row.credentials) ? before.plan : row.plan,
   }
 }
 

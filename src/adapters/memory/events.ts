@@ -1,17 +1,54 @@
 import { exactText } from "../../domain/account-search.ts"
-import type { Events } from "../../ports/storage.ts"
+import type { DomainEvent } from "../../domain/event.ts"
+import { pageOf, placeIn } from "../../domain/place.ts"
+import type { EventFilter, Events } from "../../ports/storage.ts"
 import { type Memory, ownedBy } from "./tables.ts"
 
-export function memoryEvents({ tables, read }: Memory): Events {
+export function memoryEvents({ tables, placeOf, read, write }: Memory): Events {
+  function deliveriesOf(event: DomainEvent) {
+    return [...tables.deliveries].filter(([, { delivery }]) => delivery.eventId === event.id)
+  }
+
+  function mayGo(event: DomainEvent): boolean {
+    const fannedOut = tables.fanOut.get("place") ?? 0
+    return (
+      placeOf(event) <= fannedOut &&
+      deliveriesOf(event).every(([, { delivery }]) => delivery.status !== "pending")
+    )
+  }
+
   return {
-    list: (owner, { limit, afterId = "" }) =>
+    list: (owner, filter, page) =>
       read(() => {
         const isOwn = ownedBy(owner)
-        const last = exactText(afterId)
-        return [...tables.events.values()]
-          .filter((event) => isOwn(event) && event.id > last)
-          .sort((a, b) => (a.id < b.id ? -1 : 1))
+        const isAsked = asked(filter)
+        const after = page.after === undefined ? 0 : placeIn(page.after)
+        const found = [...tables.events.values()]
+          .filter((event) => isOwn(event) && isAsked(event) && placeOf(event) > after)
+          .slice(0, page.limit + 1)
+        return pageOf(
+          found.map((item) => ({ item, place: placeOf(item) })),
+          page,
+        )
+      }),
+
+    prune: (before, limit) =>
+      write((changes) => {
+        const pruned = [...tables.events.values()]
+          .filter((event) => event.at < before && mayGo(event))
           .slice(0, limit)
+        for (const event of pruned) {
+          for (const [key] of deliveriesOf(event)) changes.remove(tables.deliveries, key)
+          changes.remove(tables.events, event.id)
+        }
+        return pruned.length
       }),
   }
+}
+
+function asked({ types, accountId }: EventFilter): (event: DomainEvent) => boolean {
+  const account = accountId === undefined ? undefined : exactText(accountId)
+  return (event) =>
+    (types === undefined || types.includes(event.type)) &&
+    (account === undefined || event.accountId === account)
 }

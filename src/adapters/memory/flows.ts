@@ -1,9 +1,10 @@
-import { exactText, refuseTwins, storable } from "../../domain/account-search.ts"
-import { abandonedAs, type ConnectFlow, hasExpired } from "../../domain/connect-flow.ts"
+import { exactText, refuseTwins, storable, storableText } from "../../domain/account-search.ts"
+import { abandonedAs, type ConnectFlow, flowStatus, hasExpired } from "../../domain/connect-flow.ts"
 import type { OAuthApp } from "../../domain/oauth-app.ts"
-import type { ConnectFlows } from "../../ports/storage.ts"
-import { keepAccount } from "./accounts.ts"
-import { type Changes, earlierFirst, kept, type Memory, own } from "./tables.ts"
+import type { Sealed } from "../../domain/sealed.ts"
+import type { ConnectFlows, FlowFilter } from "../../ports/storage.ts"
+import { forgetAccount, holdAccount, keepAccount } from "./accounts.ts"
+import { type Changes, earlierFirst, kept, type Memory, own, ownedBy } from "./tables.ts"
 
 export function memoryFlows(memory: Memory): ConnectFlows {
   const { tables, read, write } = memory
@@ -13,9 +14,19 @@ export function memoryFlows(memory: Memory): ConnectFlows {
     return own(flow, tables.apps.get(flow.oauthAppId ?? "")) ?? null
   }
 
-  function findTaken(id: string): ConnectFlow | undefined {
+  function findIn(id: string, ...statuses: readonly ConnectFlow["status"][]): ConnectFlow | undefined {
     const flow = findById(id)
-    return flow?.status === "exchanging" || flow?.status === "choosing" ? flow : undefined
+    return flow && statuses.includes(flow.status) ? flow : undefined
+  }
+
+  function layAside(
+    changes: Changes,
+    flow: ConnectFlow,
+    candidates: Sealed,
+    change: Partial<ConnectFlow> & Pick<ConnectFlow, "status" | "expiresAt">,
+  ): void {
+    changes.put(tables.flows, flow.id, kept({ ...flow, ...change }))
+    changes.put(tables.candidates, flow.id, storable(candidates))
   }
 
   function end(
@@ -32,34 +43,58 @@ export function memoryFlows(memory: Memory): ConnectFlows {
 
     find: (owner, id) => read(() => own(owner, findById(id))),
 
-    consume: (id, now) =>
+    list: (owner, filter, { limit, after }) =>
+      read(() => {
+        const isOwn = ownedBy(owner)
+        const last = after && exactText(after)
+        const found = [...tables.flows.values()]
+          .filter((flow) => isOwn(flow) && matches(flow, filter) && (last === undefined || flow.id < last))
+          .sort((a, b) => (a.id < b.id ? 1 : -1))
+        return { items: found.slice(0, limit), more: found.length > limit }
+      }),
+
+    consume: (id, now, callbackMac) =>
       write((changes) => {
         const flow = findById(id)
         if (!flow) return undefined
         const app = findApp(flow)
         if (flow.status !== "pending" || hasExpired(flow, now)) return { taken: false, flow, app }
-        const taken = kept<ConnectFlow>({ ...flow, status: "exchanging", takenAt: now })
+        const taken = kept<ConnectFlow>({
+          ...flow,
+          status: "exchanging",
+          takenAt: now,
+          callbackMac: callbackMac ?? null,
+        })
         changes.put(tables.flows, id, taken)
         return { taken: true, flow: taken, app }
       }),
 
-    connect: (id, given, now) =>
+    connect: (id, given, now, calls) =>
       write((changes) => {
-        const flow = findTaken(id)
+        const flow = findIn(id, "exchanging", "choosing", "confirming")
         if (!flow) return undefined
         refuseTwins(given.map(({ account }) => account))
         const accounts = given.map((one) => keepAccount(memory, changes, one, "account.reconnected").account)
         const accountIds = accounts.map((account) => account.id)
-        end(changes, flow, { status: "connected", accountIds, completedAt: now })
+        end(changes, flow, { status: "connected", accountIds, completedAt: now, ...(calls && { calls }) })
         return accounts
       }),
 
-    offer: (id, candidates, expiresAt) =>
+    offer: (id, candidates, expiresAt, calls) =>
       write((changes) => {
-        const flow = findById(id)
-        if (flow?.status !== "exchanging") return false
-        changes.put(tables.flows, id, kept<ConnectFlow>({ ...flow, status: "choosing", expiresAt }))
-        changes.put(tables.candidates, id, storable(candidates))
+        const flow = findIn(id, "exchanging")
+        if (!flow) return false
+        layAside(changes, flow, candidates, { status: "choosing", expiresAt, ...(calls && { calls }) })
+        return true
+      }),
+
+    hold: (id, given, candidates, expiresAt, calls) =>
+      write((changes) => {
+        const flow = findIn(id, "exchanging", "choosing")
+        if (!flow) return false
+        refuseTwins(given.map(({ account }) => account))
+        for (const one of given) holdAccount(memory, changes, one)
+        layAside(changes, flow, candidates, { status: "confirming", expiresAt, ...(calls && { calls }) })
         return true
       }),
 
@@ -70,11 +105,11 @@ export function memoryFlows(memory: Memory): ConnectFlows {
         return flow && candidates !== undefined ? { flow, app: findApp(flow), candidates } : undefined
       }),
 
-    fail: (id, failure, event, now) =>
+    fail: (id, failure, event, now, calls) =>
       write((changes) => {
-        const flow = findTaken(id)
+        const flow = findIn(id, "exchanging", "choosing")
         if (!flow) return false
-        end(changes, flow, { status: "failed", failure, completedAt: now })
+        end(changes, flow, { status: "failed", failure, completedAt: now, ...(calls && { calls }) })
         changes.insert(tables.events, event.id, kept(event))
         return true
       }),
@@ -106,10 +141,30 @@ export function memoryFlows(memory: Memory): ConnectFlows {
         for (const flow of ended) changes.remove(tables.flows, flow.id)
         return ended.length
       }),
+
+    forgetUnconfirmed: (updatedUntil, limit) =>
+      write((changes) => {
+        const forgotten = [...tables.accounts.values()]
+          .map(({ account }) => account)
+          .filter(({ health, updatedAt }) => health === "unconfirmed" && updatedAt <= updatedUntil)
+          .sort(earlierFirst((account) => account.updatedAt))
+          .slice(0, limit)
+        for (const account of forgotten) forgetAccount(memory, changes, account)
+        return forgotten.length
+      }),
   }
 }
 
+function matches(flow: ConnectFlow, filter: FlowFilter): boolean {
+  const { provider, status, reason, oauthAppId, reference, now } = filter
+  if (provider !== undefined && flow.provider !== provider) return false
+  if (status !== undefined && flowStatus(flow, now) !== status) return false
+  if (reason !== undefined && flow.failure?.reason !== reason) return false
+  if (oauthAppId !== undefined && flow.oauthAppId !== storableText(oauthAppId)) return false
+  return reference === undefined || flow.reference === storableText(reference)
+}
+
 function isAbandoned(flow: ConnectFlow, now: Date, takenBefore: Date): boolean {
-  if (flow.status === "pending" || flow.status === "choosing") return hasExpired(flow, now)
-  return flow.status === "exchanging" && flow.takenAt !== null && flow.takenAt <= takenBefore
+  if (flow.status === "exchanging") return flow.takenAt !== null && flow.takenAt <= takenBefore
+  return abandonedAs[flow.status] === "expired" && hasExpired(flow, now)
 }

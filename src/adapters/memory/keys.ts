@@ -1,11 +1,14 @@
 import { exactText } from "../../domain/account-search.ts"
 import type { ApiKey } from "../../domain/api-key.ts"
-import type { ApiKeys } from "../../ports/storage.ts"
+import type { ApiKeys, Storage } from "../../ports/storage.ts"
 import { earlierFirst, kept, type Memory, own } from "./tables.ts"
 
 const newestLast = earlierFirst((key: ApiKey) => key.createdAt)
 
-export function memoryKeys({ tables, read, write }: Memory): ApiKeys {
+export function memoryKeys(
+  { tables, read, write }: Memory,
+  { apps, tokens }: Pick<Storage, "apps" | "tokens">,
+): ApiKeys {
   return {
     add: (key, event) =>
       write((changes) => {
@@ -14,6 +17,15 @@ export function memoryKeys({ tables, read, write }: Memory): ApiKeys {
       }),
 
     findById: (id) => read(() => tables.keys.get(exactText(id))),
+
+    async findWith(id, need) {
+      const key = await read(() => tables.keys.get(exactText(id)))
+      if (!key) return undefined
+      if (need.kind === "account")
+        return { key, app: null, account: (await tokens.read(key, need.id)) ?? null }
+      const app = need.id === null ? apps.findDefault(key, need.provider) : apps.find(key, need.id)
+      return { key, app: (await app) ?? null, account: null }
+    },
 
     list: (tenant, environment) =>
       read(() => {

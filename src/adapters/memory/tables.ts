@@ -6,6 +6,7 @@ import type { DomainEvent } from "../../domain/event.ts"
 import type { OAuthApp } from "../../domain/oauth-app.ts"
 import type { Owner } from "../../domain/owner.ts"
 import type { Sealed } from "../../domain/sealed.ts"
+import type { Delivery, Webhook } from "../../domain/webhook.ts"
 
 export interface KeptAccount {
   readonly account: Account
@@ -13,6 +14,14 @@ export interface KeptAccount {
   readonly plan: RenewalPlan
   readonly refresh: RefreshState
   readonly search: string
+}
+
+export interface KeptDelivery {
+  readonly delivery: Delivery
+  /** Of its event. */
+  readonly place: number
+  /** Null while no attempt is under way. */
+  readonly leaseUntil: Date | null
 }
 
 /** Everything is kept by id. */
@@ -25,19 +34,27 @@ export interface Tables {
   /** The id of the account that is kept for an upstream one. */
   readonly accountIds: ReadonlyMap<string, string>
   readonly keys: ReadonlyMap<string, ApiKey>
+  /** In the order of storing. */
   readonly events: ReadonlyMap<string, DomainEvent>
+  readonly webhooks: ReadonlyMap<string, Webhook>
+  /** By the ids of event and webhook together. */
+  readonly deliveries: ReadonlyMap<string, KeptDelivery>
+  /** Up to which place deliveries have been made. */
+  readonly fanOut: ReadonlyMap<"place", number>
 }
 
 /** What a write does to the tables. */
 export interface Changes {
   put<Value>(table: ReadonlyMap<string, Value>, id: string, value: Value): void
   /** Throws where the id is already kept. */
-  insert<Value>(table: ReadonlyMap<string, Value>, id: string, value: Value): void
+  insert<Value extends object>(table: ReadonlyMap<string, Value>, id: string, value: Value): void
   remove<Value>(table: ReadonlyMap<string, Value>, id: string): void
 }
 
 export interface Memory {
   readonly tables: Tables
+  /** What was inserted later has the higher one. */
+  placeOf(row: object): number
   read<Result>(look: () => Result): Promise<Result>
   /** All or nothing: where the work throws, what it changed is undone. */
   write<Result>(work: (changes: Changes) => Result): Promise<Result>
@@ -53,20 +70,27 @@ export function openMemory(): Memory {
     accountIds: new Map(),
     keys: new Map(),
     events: new Map(),
+    webhooks: new Map(),
+    deliveries: new Map(),
+    fanOut: new Map(),
   }
+  const places = new WeakMap<object, number>()
+  let lastPlace = 0
+  const place = (row: object) => places.set(row, ++lastPlace)
   let closed = false
   const refuseClosed = () => {
     if (closed) throw new Error("The storage is closed.")
   }
   return {
     tables,
+    placeOf: (row) => places.get(row) ?? 0,
     async read(look) {
       refuseClosed()
       return look()
     },
     async write(work) {
       refuseClosed()
-      return allOrNothing(work)
+      return allOrNothing(work, place)
     },
     close() {
       closed = true
@@ -74,17 +98,17 @@ export function openMemory(): Memory {
   }
 }
 
-function allOrNothing<Result>(work: (changes: Changes) => Result): Result {
+function allOrNothing<Result>(work: (changes: Changes) => Result, place: (row: object) => void): Result {
   const undo: (() => void)[] = []
   try {
-    return work(undoable(undo))
+    return work(undoable(undo, place))
   } catch (fault) {
     for (const step of undo.reverse()) step()
     throw fault
   }
 }
 
-function undoable(undo: (() => void)[]): Changes {
+function undoable(undo: (() => void)[], place: (row: object) => void): Changes {
   /** Only writes hold the tables as they are made: changeable. */
   function keep<Value>(table: ReadonlyMap<string, Value>, id: string, value: Value | undefined): void {
     const rows = table as Map<string, Value>
@@ -96,6 +120,7 @@ function undoable(undo: (() => void)[]): Changes {
     put: keep,
     insert(table, id, value) {
       if (table.has(id)) throw new Error(`${id} is already kept.`)
+      place(value)
       keep(table, id, value)
     },
     remove: (table, id) => keep(table, id, undefined),

@@ -155,7 +155,8 @@ function accountsOfPerson(
       isOwn(account) &&
       account.provider === provider &&
       account.oauthAppId === oauthAppId &&
-      account.metadata.person_id === person,
+      account.metadata.person_id === person &&
+      account.health !== "unconfirmed",
   )
 }
 
@@ -234,6 +235,7 @@ function isDue(row: KeptAccount, { provider, exceptApps }: DueQuery, now: Date):
   return (
     account.provider === provider &&
     account.health !== "reauthorization_required" &&
+    account.health !== "unconfirmed" &&
     !exceptApps.includes(account.oauthAppId ?? "") &&
     (refresh.sentAt !== null || (plan.keepAliveAt !== null && plan.keepAliveAt <= now)) &&
     (refresh.retryAt === null || refresh.retryAt <= now) &&
@@ -255,6 +257,6 @@ function isChangedByClock(row: KeptAccount, now: Date, soon: Date): boolean {
     refresh.leaseUntil !== null &&
     !isLeased(row, now)
   const ended = health !== "reauthorization_required" && provider !== "facebook" && neededBy(now)
-  if (isLeased(row, now)) return false
+  if (isLeased(row, now) || health === "unconfirmed") return false
   return died || ended || (health === "active" && neededBy(soon))
 }

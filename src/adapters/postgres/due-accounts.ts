@@ -56,7 +56,7 @@ async function claimChosen(
 
 function isDue(sql: Sql, { provider, exceptApps }: DueQuery, now: Date): Fragment {
   return sql`
-    provider = ${provider} and health <> 'reauthorization_required'
+    provider = ${provider} and health <> 'reauthorization_required' and health <> 'unconfirmed'
     and (keep_alive_at <= ${now} or sent_at is not null)
     and (retry_at is null or retry_at <= ${now}) and ${isFree(sql, now)}
     and coalesce(oauth_app_id, '') not in (select jsonb_array_elements_text(${sql.json(exceptApps)}))`

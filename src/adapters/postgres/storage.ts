@@ -2,12 +2,15 @@ import type { Sql } from "postgres"
 import type { Storage } from "../../ports/storage.ts"
 import { postgresAccounts } from "./accounts.ts"
 import { postgresApps } from "./apps.ts"
+import { tellingAway } from "./availability.ts"
 import { connect, endTimeoutSeconds } from "./connection.ts"
+import { postgresDeliveries } from "./deliveries.ts"
 import { postgresEvents } from "./events.ts"
-import { postgresFlows } from "./flows.ts"
+import { newFlows, postgresFlows } from "./flows.ts"
 import { postgresKeys } from "./keys.ts"
 import { requireCurrent } from "./migrations.ts"
 import { postgresTokens } from "./tokens.ts"
+import { postgresWebhooks } from "./webhooks.ts"
 
 const pingTimeoutMs = 2000
 
@@ -27,29 +30,37 @@ export async function openPostgresStorage(url: string): Promise<Storage> {
 }
 
 function postgresStorage(sql: Sql): Storage {
+  const added = newFlows(sql)
   return {
-    apps: postgresApps(sql),
-    flows: postgresFlows(sql),
-    accounts: postgresAccounts(sql),
-    tokens: postgresTokens(sql),
-    keys: postgresKeys(sql),
-    events: postgresEvents(sql),
+    apps: tellingAway(postgresApps(sql)),
+    flows: tellingAway(postgresFlows(sql, added)),
+    accounts: tellingAway(postgresAccounts(sql)),
+    tokens: tellingAway(postgresTokens(sql)),
+    keys: tellingAway(postgresKeys(sql)),
+    events: tellingAway(postgresEvents(sql)),
+    webhooks: tellingAway(postgresWebhooks(sql)),
+    deliveries: tellingAway(postgresDeliveries(sql)),
     ping: () => ping(sql),
     async close() {
-      await null // a statement reaches the driver one microtask after its call
+      await inTime(added.close(), endTimeoutSeconds * 1000).catch(() => {}) // the rest is lost with the pool
       await sql.end({ timeout: endTimeoutSeconds })
     },
   }
 }
 
 async function ping(sql: Sql): Promise<void> {
+  await inTime(sql`select 1`, pingTimeoutMs)
+}
+
+/** Rejects where the work takes longer. */
+async function inTime(work: PromiseLike<unknown>, limitMs: number): Promise<void> {
   const late = Promise.withResolvers<never>()
   const timer = setTimeout(
-    () => late.reject(new Error(`PostgreSQL did not answer within ${pingTimeoutMs} ms.`)),
-    pingTimeoutMs,
+    () => late.reject(new Error(`PostgreSQL did not answer within ${limitMs} ms.`)),
+    limitMs,
   )
   try {
-    await Promise.race([sql`select 1`, late.promise])
+    await Promise.race([work, late.promise])
   } finally {
     clearTimeout(timer)
   }

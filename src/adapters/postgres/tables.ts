@@ -5,6 +5,8 @@ import type { ApiKey } from "../../domain/api-key.ts"
 import type { ConnectFlow } from "../../domain/connect-flow.ts"
 import type { DomainEvent } from "../../domain/event.ts"
 import type { OAuthApp } from "../../domain/oauth-app.ts"
+import type { ProviderCall } from "../../domain/oauth-error.ts"
+import type { Delivery, Webhook } from "../../domain/webhook.ts"
 
 /** A row as the server answers it. */
 export type Row = Readonly<Record<string, unknown>>
@@ -12,8 +14,11 @@ export type Row = Readonly<Record<string, unknown>>
 /** A row on its way in: one JSON parameter, which the server takes apart by the table's own types. */
 export type JsonRow = Readonly<Record<string, JSONValue>>
 
-/** `id` identifies and is kept exactly; `text` is free; a `date` is parsed; the rest is JSON in both directions. */
-type Kind = "id" | "text" | "date" | "json"
+/**
+ * `id` identifies and is kept exactly; `text` is free; a `date` is parsed; `calls` is JSON with dates; the rest is
+ * JSON in both directions.
+ */
+type Kind = "id" | "text" | "date" | "calls" | "json"
 
 /** A kind, and the column's name where it is not the field's. */
 type Column<Kinds extends Kind = Kind> = Kinds | { readonly kind: Kinds; readonly column: string }
@@ -23,7 +28,9 @@ type KindOf<Value> = [Value] extends [Date | null]
   ? "date"
   : [Value] extends [string | null]
     ? "id" | "text"
-    : "json"
+    : [Value] extends [readonly ProviderCall[]]
+      ? "calls"
+      : "json"
 
 type Columns<Fields> = { readonly [Field in keyof Fields]-?: Column<KindOf<Fields[Field]>> }
 
@@ -45,14 +52,16 @@ function table<Fields extends object>(name: string, given: Columns<Fields>): Tab
     name,
     columns: all.map(({ column }) => column),
     toRow(record) {
-      const given: Readonly<Record<string, unknown>> = { ...record }
-      const present = all.filter(({ field }) => Object.hasOwn(given, field))
-      return Object.fromEntries(present.map(({ field, column, kind }) => [column, write(kind, given[field])]))
+      const given = record as Readonly<Record<string, unknown>>
+      const row: Record<string, JSONValue> = {}
+      for (const { field, column, kind } of all)
+        if (Object.hasOwn(given, field)) row[column] = write(kind, given[field])
+      return row
     },
     fromRow(row) {
-      return Object.fromEntries(
-        all.map(({ field, column, kind }) => [field, read(kind, row[column])]),
-      ) as Fields
+      const fields: Record<string, unknown> = {}
+      for (const { field, column, kind } of all) fields[field] = read(kind, row[column])
+      return fields as Fields
     },
   }
 }
@@ -71,6 +80,7 @@ function write(kind: Kind, value: unknown): JSONValue {
       return storableText(value as string)
     case "date":
       return (value as Date).toISOString()
+    case "calls":
     case "json":
       return storable(value as JSONValue)
   }
@@ -78,7 +88,14 @@ function write(kind: Kind, value: unknown): JSONValue {
 
 /** A date comes parsed in a column of its own, and as text where the whole row came as JSON. */
 function read(kind: Kind, value: unknown): unknown {
-  return kind === "date" && value !== null ? new Date(value as Date | string) : value
+  if (value === null) return null
+  if (kind === "date") return new Date(value as Date | string)
+  return kind === "calls" ? callsFrom(value as readonly ProviderCall[]) : value
+}
+
+/** Each with its date, which JSON has as text. */
+function callsFrom(calls: readonly ProviderCall[]): readonly ProviderCall[] {
+  return calls.map((call) => ({ ...call, at: new Date(call.at) }))
 }
 
 export const appTable = table<OAuthApp>("oauth_apps", {
@@ -111,10 +128,13 @@ export const flowTable = table<ConnectFlow>("flows", {
   reconnectAccountId: "text",
   codeVerifier: "text",
   select: { kind: "json", column: "select_accounts" }, // a reserved word of SQL
+  proof: "json",
   startedBy: "text",
   status: "text",
   failure: "json",
   accountIds: "json",
+  calls: "calls",
+  callbackMac: "text",
   createdAt: "date",
   expiresAt: "date",
   takenAt: "date",
@@ -192,7 +212,41 @@ export const eventTable = table<DomainEvent>("events", {
   flowId: "text",
   oauthAppId: "text",
   apiKeyId: "text",
+  webhookId: "text",
   reference: "text",
   reason: "text",
   detail: "text",
+})
+
+export const webhookTable = table<Webhook>("webhooks", {
+  id: "id",
+  tenant: "id",
+  environment: "text",
+  url: "text",
+  events: "json",
+  description: "text",
+  enabled: "json",
+  disabledReason: "text",
+  secret: "text",
+  previousSecret: "text",
+  previousSecretUntil: "date",
+  failingSince: "date",
+  holdUntil: "date",
+  failures: "json",
+  createdAt: "date",
+  updatedAt: "date",
+})
+
+export const deliveryTable = table<Delivery>("deliveries", {
+  webhookId: "id",
+  eventId: "id",
+  orderKey: "text",
+  status: "text",
+  attempts: "json",
+  createdAt: "date",
+  firstAttemptAt: "date",
+  dueAt: "date",
+  completedAt: "date",
+  lastStatus: "json",
+  lastDetail: "text",
 })

@@ -88,8 +88,8 @@ export function postgresTokens(sql: Sql): AccountTokens {
             order by person_needed_at limit ${limit}
           ) union (
             select id from accounts
-            where health <> 'reauthorization_required' and provider <> 'facebook' and person_needed_at <= ${now}
-              and ${isFree(sql, now)}
+            where health <> 'reauthorization_required' and health <> 'unconfirmed' and provider <> 'facebook'
+              and person_needed_at <= ${now} and ${isFree(sql, now)}
             order by person_needed_at limit ${limit}
           ) union (
             select id from accounts
@@ -191,9 +191,10 @@ function settlement(sql: Sql, settled: SettledRefresh): Fragment {
     sent_at = case when ${unknown} then sent_at end, lease_until = null`
 }
 
-/** The accounts of one person that one app was granted. */
+/** The accounts of one person that one app was granted, unconfirmed ones left out. */
 function standsOn(sql: Sql, grant: Grant): Fragment {
   const app = grant.oauthAppId && exactText(grant.oauthAppId)
   return sql`${ours(sql, grant.owner)} and provider = ${grant.provider}
-    and person_id = ${storableText(grant.personId)} and oauth_app_id is not distinct from ${app}`
+    and person_id = ${storableText(grant.personId)} and oauth_app_id is not distinct from ${app}
+    and health <> 'unconfirmed'`
 }

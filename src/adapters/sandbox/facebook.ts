@@ -1,5 +1,7 @@
 import { createHmac } from "node:crypto"
+import { defaultScopes } from "../../domain/provider.ts"
 import type { ProviderAnswer } from "../../ports/transport.ts"
+import { appFault, lacksRedirect } from "./app-faults.ts"
 import { pagesEdge } from "./facebook-pages.ts"
 import { type Grant, grantedScopes, type Ticket, type TicketKind } from "./grant.ts"
 import {
@@ -27,7 +29,6 @@ import {
   bearer,
   type Desk,
   firstMissing,
-  isWrongSecret,
   json,
   liveTicket,
   type Reply,
@@ -65,6 +66,7 @@ export const facebook: Simulation = {
     if (path === "/oauth/access_token" && method !== "DELETE") return token(parametersOf(request), desk)
     if (path === "/debug_token" && method === "GET") return debugToken(parametersOf(request), desk)
     if (path === "/me/permissions" && method === "DELETE") return endGrant(request, desk)
+    if (/^\/(?!me\/)[^/]+\/permissions$/.test(path) && method === "GET") return appPermissions(path, request)
     return method === "GET" ? read(path, request, desk) : unknownPath(path)
   },
 }
@@ -73,13 +75,22 @@ function token(form: URLSearchParams, desk: Desk): Reply {
   if (!form.get("client_id")) return graphError(400, { code: 101, message: "Missing client_id parameter." })
   const missing = firstMissing(form, ["client_secret"])
   if (missing) return graphError(400, { code: 1, message: "Missing client_secret parameter." })
-  if (isWrongSecret(form.get("client_secret"))) return say("wrong_secret")
-  return form.get("grant_type") === "fb_exchange_token" ? lengthen(form, desk) : exchange(form, desk)
+  const fault = appFault("facebook", form.get("client_id"), form.get("client_secret"))
+  if (fault) return refuse(fault, say)
+  switch (form.get("grant_type")) {
+    case "fb_exchange_token":
+      return lengthen(form, desk)
+    case "client_credentials":
+      return json(200, { access_token: appToken(form.get("client_id") ?? ""), token_type: "bearer" })
+    default:
+      return exchange(form, desk)
+  }
 }
 
 function exchange(form: URLSearchParams, desk: Desk): Reply {
   const missing = firstMissing(form, ["redirect_uri", "code"])
   if (missing) return graphError(400, { code: 100, message: `Missing ${missing} parameter.` })
+  if (lacksRedirect(form.get("client_id"))) return say("unregistered_redirect")
   const outcome = redeemCode(desk, {
     provider: "facebook",
     code: form.get("code") ?? "",
@@ -185,6 +196,23 @@ function endGrant(request: WireRequest, desk: Desk): Reply {
   return json(200, { success: true })
 }
 
+/** Like the real one it is one text for each app, for ever, and begins with the app's id. */
+function appToken(clientId: string): string {
+  return `${clientId}${appTokenEnd}`
+}
+
+const appTokenEnd = "|sandbox-app-token"
+
+/** What App Review approved for an app: here what Mooring asks for by default. By an app token of the same app alone. */
+function appPermissions(path: string, request: WireRequest): ProviderAnswer {
+  const token = parametersOf(request).get("access_token") ?? bearer(request) ?? ""
+  if (!token.endsWith(appTokenEnd)) return tokenInvalid
+  const clientId = token.slice(0, -appTokenEnd.length)
+  if (path !== `/${encodeURIComponent(clientId)}/permissions`) return noPermission
+  const approved = [...defaultScopes.facebook, "public_profile"]
+  return json(200, { data: approved.map((permission) => ({ permission, status: "live" })) })
+}
+
 function userTicket(desk: Desk, text: string | null | undefined): Ticket | TokenFault {
   return liveTicket(desk, "facebook", ["short", "long"], text)
 }
@@ -233,6 +261,16 @@ function say(refusal: Refusal): ProviderAnswer {
       return graphError(400, codeUsed)
     case "error_in_200":
       return graphError(200, codeUsed)
+    case "unknown_client":
+      return graphError(400, {
+        code: 101,
+        message: "Error validating application. Cannot get application info due to a system error.",
+      })
+    case "unregistered_redirect":
+      return graphError(400, {
+        code: 191,
+        message: "Invalid redirect_uri: Given URL is not allowed by the Application configuration.",
+      })
     case "wrong_secret":
       return graphError(400, { code: 1, message: "Error validating client secret." })
     case "redirect_uri_mismatch":

@@ -1,4 +1,5 @@
 import type { ProviderAnswer } from "../../ports/transport.ts"
+import { appFault, lacksRedirect } from "./app-faults.ts"
 import { type Grant, grantedScopes } from "./grant.ts"
 import {
   fieldNames,
@@ -23,7 +24,6 @@ import {
   bearer,
   type Desk,
   firstMissing,
-  isWrongSecret,
   json,
   liveTicket,
   type Reply,
@@ -76,8 +76,10 @@ export const instagram: Simulation = {
 function token(form: URLSearchParams, desk: Desk): Reply {
   const missing = firstMissing(form, ["client_id", "client_secret", "grant_type", "redirect_uri", "code"])
   if (missing) return codeError(`Invalid request: Missing required field ${missing}`)
-  if (isWrongSecret(form.get("client_secret"))) return say("wrong_secret")
+  const fault = appFault("instagram", form.get("client_id"), form.get("client_secret"))
+  if (fault) return refuse(fault, say)
   if (form.get("grant_type") !== "authorization_code") return codeError("Invalid grant_type")
+  if (lacksRedirect(form.get("client_id"))) return say("unregistered_redirect")
   const outcome = redeemCode(desk, {
     provider: "instagram",
     code: form.get("code") ?? "",
@@ -108,7 +110,8 @@ function lengthen(request: WireRequest, desk: Desk): Reply {
   if (parameters.get("grant_type") !== "ig_exchange_token") {
     return graphError(400, { code: 100, message: "(#100) Param grant_type must be ig_exchange_token" })
   }
-  if (isWrongSecret(parameters.get("client_secret"))) {
+  // No client id comes along here: the token stands for it.
+  if (appFault("instagram", null, parameters.get("client_secret"))) {
     return graphError(400, { code: 1, message: "Error validating client secret." })
   }
   const ticket = liveTicket(desk, "instagram", ["short"], parameters.get("access_token"))
@@ -204,6 +207,10 @@ function say(refusal: Refusal): ProviderAnswer {
       return codeError(spent)
     case "error_in_200":
       return codeError(spent, 200)
+    case "unknown_client":
+      return codeError("Invalid platform app")
+    case "unregistered_redirect":
+      return codeError("Invalid redirect_uri")
     case "wrong_secret":
       return codeError("Error validating client secret")
     case "redirect_uri_mismatch":

@@ -33,7 +33,10 @@ export function say(refusal: Refusal): ProviderAnswer {
     case "used_code":
     case "pkce_mismatch":
       return oauthError(400, "invalid_request", ambiguous)
+    case "unknown_client":
+      return unknownClient("")
     case "redirect_uri_mismatch":
+    case "unregistered_redirect":
       return oauthError(400, "invalid_redirect_uri", ambiguous)
     case "error_in_200":
       return oauthError(200, "invalid_request", ambiguous)
@@ -70,6 +73,11 @@ export function say(refusal: Refusal): ProviderAnswer {
     case "failing":
       return apiError(503, 0, "SERVICE_UNAVAILABLE", "Service unavailable")
   }
+}
+
+/** LinkedIn repeats the id. */
+export function unknownClient(clientId: string): ProviderAnswer {
+  return oauthError(400, "invalid_client_id", `The passed in client_id is invalid "${clientId}"`)
 }
 
 /** What LinkedIn's API says to a token that does not live. */

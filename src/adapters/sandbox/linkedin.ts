@@ -1,7 +1,8 @@
 import { Buffer } from "node:buffer"
 import type { ProviderAnswer } from "../../ports/transport.ts"
+import { appFault } from "./app-faults.ts"
 import { type Grant, grantedScopes, type Ticket } from "./grant.ts"
-import { apiError, say, sayTokenFault } from "./linkedin-faults.ts"
+import { apiError, say, sayTokenFault, unknownClient } from "./linkedin-faults.ts"
 import { organizationsEdge } from "./linkedin-organizations.ts"
 import { avatarUrl, linkedinMemberId, people } from "./people.ts"
 import { hasVariant } from "./scenarios.ts"
@@ -9,7 +10,6 @@ import {
   bearer,
   type Desk,
   firstMissing,
-  isWrongSecret,
   json,
   liveTicket,
   oauthError,
@@ -67,14 +67,16 @@ export const linkedin: Simulation = {
 }
 
 /** A fault in what every call to the OAuth host must carry, if there is one. */
-function clientFault(request: WireRequest, needed: readonly string[]): ProviderAnswer | undefined {
+function clientFault(request: WireRequest, needed: readonly string[]): Reply | undefined {
   const missing = firstMissing(request.form, [...needed, "client_id", "client_secret"])
   if (missing) {
     return oauthError(400, "invalid_request", `A required parameter "${missing}" is missing`)
   }
-  const wrong =
-    request.headers.authorization !== undefined || isWrongSecret(request.form.get("client_secret"))
-  return wrong ? say("wrong_secret") : undefined
+  if (request.headers.authorization !== undefined) return say("wrong_secret")
+  const clientId = request.form.get("client_id")
+  const fault = appFault("linkedin", clientId, request.form.get("client_secret"))
+  if (fault === "unknown_client") return unknownClient(clientId ?? "")
+  return fault && refuse(fault, say)
 }
 
 function token(request: WireRequest, desk: Desk): Reply {

@@ -15,6 +15,8 @@ export type Refusal =
   | "dead_code"
   | "used_code"
   | "wrong_secret"
+  | "unknown_client"
+  | "unregistered_redirect"
   | "redirect_uri_mismatch"
   | "pkce_mismatch"
   | "rate_limited"

@@ -1,4 +1,5 @@
 import type { ProviderAnswer } from "../../ports/transport.ts"
+import { appFault } from "./app-faults.ts"
 import { provesReuse, rotate } from "./family.ts"
 import { type Grant, grantedScopes, type Rotation } from "./grant.ts"
 import { appScopedId, avatarUrl, people } from "./people.ts"
@@ -8,7 +9,6 @@ import {
   bearer,
   type Desk,
   firstMissing,
-  isWrongSecret,
   json,
   liveTicket,
   type Reply,
@@ -57,11 +57,12 @@ export const tiktok: Simulation = {
   },
 }
 
-function clientFault(form: URLSearchParams, needed: readonly string[]): ProviderAnswer | undefined {
+function clientFault(form: URLSearchParams, needed: readonly string[]): Reply | undefined {
   const missing = firstMissing(form, ["client_key", "client_secret", ...needed])
   if (missing)
     return oauthError("invalid_request", `The request parameters are malformed: ${missing} is missing.`)
-  return isWrongSecret(form.get("client_secret")) ? say("wrong_secret") : undefined
+  const fault = appFault("tiktok", form.get("client_key"), form.get("client_secret"))
+  return fault && refuse(fault, say)
 }
 
 function token({ form }: WireRequest, desk: Desk): Reply {
@@ -224,8 +225,10 @@ function say(refusal: Refusal): ProviderAnswer {
     case "used_code":
       return oauthError("invalid_grant", "Authorization code is already used.")
     case "wrong_secret":
+    case "unknown_client":
       return oauthError("invalid_client", "Client key or secret is incorrect.")
     case "redirect_uri_mismatch":
+    case "unregistered_redirect":
       return oauthError("invalid_request", "Redirect_uri is not matched with the uri when requesting code.")
     case "pkce_mismatch":
       return oauthError("invalid_request", "Code verifier or code challenge is invalid.")

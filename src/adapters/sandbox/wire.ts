@@ -107,11 +107,6 @@ export function firstMissing(parameters: URLSearchParams, names: readonly string
   return names.find((name) => !parameters.get(name))
 }
 
-/** The sandbox knows no secrets: every one fits but this, and none at all. */
-export function isWrongSecret(secret: string | null): boolean {
-  return !secret || secret === "wrong-secret"
-}
-
 export interface CodeExchange {
   readonly provider: ProviderName
   readonly code: string

@@ -1,4 +1,5 @@
 import type { ProviderAnswer } from "../../ports/transport.ts"
+import { appFault } from "./app-faults.ts"
 import { provesReuse, rotate } from "./family.ts"
 import { type Grant, grantedScopes, type Rotation } from "./grant.ts"
 import { avatarUrl, globalId, people } from "./people.ts"
@@ -8,7 +9,6 @@ import {
   bearer,
   type Desk,
   firstMissing,
-  isWrongSecret,
   json,
   liveTicket,
   oauthError,
@@ -52,7 +52,9 @@ export const x: Simulation = {
 function token(request: WireRequest, desk: Desk): Reply {
   const { form } = request
   const credentials = basic(request)
-  if (!credentials || isWrongSecret(credentials.secret)) return say("wrong_secret", desk)
+  if (!credentials) return say("wrong_secret", desk)
+  const fault = appFault("x", credentials.id, credentials.secret)
+  if (fault) return refuse(fault, (refusal) => say(refusal, desk))
   const missing = firstMissing(form, ["grant_type"])
   if (missing) return missingParameter(missing)
   const inBody = form.get("client_id")
@@ -126,7 +128,9 @@ const revoked = json(200, { revoked: true })
 /** Ends the one token it is given. A token that is already dead is revoked all the same (RFC 7009 section 2.2). */
 function revoke(request: WireRequest, desk: Desk): Reply {
   const credentials = basic(request)
-  if (!credentials || isWrongSecret(credentials.secret)) return say("wrong_secret", desk)
+  if (!credentials) return say("wrong_secret", desk)
+  const fault = appFault("x", credentials.id, credentials.secret)
+  if (fault) return refuse(fault, (refusal) => say(refusal, desk))
   if (!request.form.get("token")) return missingParameter("token")
   const ticket = liveTicket(desk, "x", ["access", "refresh"], request.form.get("token"))
   if (typeof ticket === "string") return revoked
@@ -199,7 +203,10 @@ function say(refusal: Refusal, desk: Desk): ProviderAnswer {
       return oauthError(200, "invalid_request", invalidCode)
     case "wrong_secret":
       return oauthError(401, "unauthorized_client", "Missing valid authorization header")
+    case "unknown_client":
+      return oauthError(401, "invalid_client", "Unknown client.")
     case "redirect_uri_mismatch":
+    case "unregistered_redirect":
       return oauthError(
         400,
         "invalid_request",

@@ -53,9 +53,43 @@ function positionParameters(after: AccountPosition | undefined): Row {
   return after ? { after_connected_at: after.connectedAt.getTime(), after_id: exactText(after.id) } : {}
 }
 
+const inserted = `insert into accounts (${columns}, ${credentialTable.columns}, ${planTable.columns}, search, connections)
+  values (${accountTable.parameters}, ${credentialTable.parameters}, ${planTable.parameters}, $search, $connections)
+  on conflict (tenant, environment, provider, platform_account_id)`
+
+/** Writes the columns of an account, with no app where it is gone: the account outlives it. */
+function accountWriter({ db }: Pick<Sqlite, "db">): (given: Omit<ConnectedAccount, "event">) => Row {
+  const findApp = db.query<Row, [Row]>(`select id from oauth_apps where ${owned} and id = $oauth_app_id`)
+  return ({ account, credentials, plan }) => {
+    const row = toRow(account)
+    return {
+      ...row,
+      ...credentialTable.toRow(credentials),
+      ...planTable.toRow(plan),
+      search: searchText(account),
+      oauth_app_id: findApp.get(row)?.id ?? null,
+    }
+  }
+}
+
+/**
+ * Keeps an account that nobody keeps until somebody confirms it, within the write that it is part of. One that is
+ * held already is held for longer, any other is left as it is.
+ */
+export function accountHolder({ db }: Pick<Sqlite, "db">): (given: Omit<ConnectedAccount, "event">) => void {
+  const rowOf = accountWriter({ db })
+  const hold = db.query<never, [Row]>(
+    `${inserted} do update set updated_at = excluded.updated_at where health = 'unconfirmed'`,
+  )
+  return (given) => {
+    hold.run({ ...rowOf(given), connections: 0 })
+  }
+}
+
 /**
  * Keeps one account and its event, within the write that it is part of. One that exists under its natural key
- * is updated in place, and its event is of the type `again`. `connections` tells which: a new row has one.
+ * is updated in place, and its event is of the type `again`; one that was held unconfirmed leaves its id alone
+ * and counts as new. `connections` tells which: a new row has one.
  */
 export function accountKeeper({
   db,
@@ -64,13 +98,16 @@ export function accountKeeper({
   again: EventType,
 ) => { readonly account: Account; readonly created: boolean } {
   const record = eventRecorder({ db })
+  const rowOf = accountWriter({ db })
+  // Nothing of it stays that the connect did not bring.
+  const wasHeld = "accounts.health = 'unconfirmed'"
+  const keepsRefreshToken = `(excluded.refresh_token is null and not ${wasHeld})`
+  const keepsPersonToken = `(excluded.person_token is null and not ${wasHeld})`
   // Where a token of before stays in use the plan does too: the given one was made without it.
-  const keepsToken = `((excluded.refresh_token is null and refresh_token is not null) or
-    (excluded.person_token is null and person_token is not null))`
+  const keepsToken = `((${keepsRefreshToken} and refresh_token is not null) or
+    (${keepsPersonToken} and person_token is not null))`
   const upsert = db.query<Row, [Row]>(
-    `insert into accounts (${columns}, ${credentialTable.columns}, ${planTable.columns}, search)
-     values (${accountTable.parameters}, ${credentialTable.parameters}, ${planTable.parameters}, $search)
-     on conflict (tenant, environment, provider, platform_account_id) do update set
+    `${inserted} do update set
        handle = excluded.handle,
        display_name = excluded.display_name,
        avatar_url = excluded.avatar_url,
@@ -80,17 +117,18 @@ export function accountKeeper({
        oauth_app_id = excluded.oauth_app_id,
        scopes = excluded.scopes,
        missing_scopes = excluded.missing_scopes,
-       reference = coalesce(excluded.reference, reference),
+       reference = iif(${wasHeld}, excluded.reference, coalesce(excluded.reference, reference)),
+       connected_at = iif(${wasHeld}, excluded.connected_at, connected_at),
        metadata = excluded.metadata,
        token_expires_at = excluded.token_expires_at,
        updated_at = excluded.updated_at,
        access_token = excluded.access_token,
-       refresh_token = coalesce(excluded.refresh_token, refresh_token),
+       refresh_token = iif(${keepsRefreshToken}, refresh_token, excluded.refresh_token),
        refresh_token_expires_at =
-         iif(excluded.refresh_token is null, refresh_token_expires_at, excluded.refresh_token_expires_at),
-       person_token = coalesce(excluded.person_token, person_token),
+         iif(${keepsRefreshToken}, refresh_token_expires_at, excluded.refresh_token_expires_at),
+       person_token = iif(${keepsPersonToken}, person_token, excluded.person_token),
        person_token_expires_at =
-         iif(excluded.person_token is null, person_token_expires_at, excluded.person_token_expires_at),
+         iif(${keepsPersonToken}, person_token_expires_at, excluded.person_token_expires_at),
        token_type = excluded.token_type,
        obtained_at = excluded.obtained_at,
        keep_alive_at = iif(${keepsToken}, keep_alive_at, excluded.keep_alive_at),
@@ -98,27 +136,17 @@ export function accountKeeper({
        fence = fence + 1,
        ${untouched},
        search = excluded.search,
-       connections = connections + 1
+       connections = iif(${wasHeld}, 1, connections + 1)
      returning ${columns}, connections`,
   )
-  const findApp = db.query<Row, [Row]>(`select id from oauth_apps where ${owned} and id = $oauth_app_id`)
 
-  return ({ account, credentials, plan, event }, again) => {
-    const given = toRow(account)
-    const app = findApp.get(given) // gone where it was deleted in mid-flow: the account outlives it
-    const search = searchText(account)
-    const row = upsert.get({
-      ...given,
-      ...credentialTable.toRow(credentials),
-      ...planTable.toRow(plan),
-      search,
-      oauth_app_id: app?.id ?? null,
-    })
+  return (given, again) => {
+    const row = upsert.get({ ...rowOf(given), connections: 1 })
     if (!row) throw new Error("An upsert returned no row.")
     const created = row.connections === 1
-    const kept = fromRow(row)
-    record({ ...event, type: created ? "account.connected" : again, accountId: kept.id })
-    return { account: kept, created }
+    const account = fromRow(row)
+    record({ ...given.event, type: created ? "account.connected" : again, accountId: account.id })
+    return { account, created }
   }
 }
 

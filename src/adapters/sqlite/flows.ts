@@ -1,11 +1,17 @@
 import { exactText, refuseTwins, storableText } from "../../domain/account-search.ts"
-import { abandonedAs, type ConnectFlow, hasExpired } from "../../domain/connect-flow.ts"
+import {
+  abandonedAs,
+  type ConnectFlow,
+  exchangeLimitMs,
+  type FlowStatus,
+  hasExpired,
+} from "../../domain/connect-flow.ts"
 import type { OAuthApp } from "../../domain/oauth-app.ts"
 import type { Sealed } from "../../domain/sealed.ts"
-import type { ConnectFlows } from "../../ports/storage.ts"
-import { accountKeeper } from "./accounts.ts"
+import type { ConnectFlows, FlowFilter } from "../../ports/storage.ts"
+import { accountHolder, accountKeeper } from "./accounts.ts"
 import { eventRecorder } from "./events.ts"
-import { oursWithId, owned, type Sqlite } from "./sqlite.ts"
+import { ours, oursWithId, owned, type Sqlite } from "./sqlite.ts"
 import { appTable, flowTable, type Row } from "./tables.ts"
 
 const { columns, parameters, toRow, fromRow } = flowTable
@@ -13,6 +19,7 @@ const { columns, parameters, toRow, fromRow } = flowTable
 export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
   const record = eventRecorder({ db })
   const keepAccount = accountKeeper({ db })
+  const holdAccount = accountHolder({ db })
   const sql = {
     insert: db.query<never, [Row]>(`insert into flows (${columns}) values (${parameters})`),
     find: db.query<Row, [Row]>(`select ${columns} from flows where ${owned} and id = $id`),
@@ -22,14 +29,11 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
     ),
     change: db.query<never, [Row]>(
       `update flows set status = $status, failure = $failure, account_ids = $account_ids,
-         taken_at = $taken_at, completed_at = $completed_at, candidates = null where id = $id`,
-    ),
-    offer: db.query<never, [Row]>(
-      `update flows set status = 'choosing', candidates = $candidates, expires_at = $expires_at
-       where id = $id and status = 'exchanging'`,
+         calls = $calls, callback_mac = $callback_mac, expires_at = $expires_at,
+         taken_at = $taken_at, completed_at = $completed_at, candidates = $candidates where id = $id`,
     ),
     findOffered: db.query<Row & { readonly candidates: Sealed }, [Row]>(
-      `select ${columns}, candidates from flows where id = $id and status = 'choosing'`,
+      `select ${columns}, candidates from flows where id = $id and status in ('choosing', 'confirming')`,
     ),
     // Several queries in one, so that each uses the partial index of its status.
     abandoned: db.query<Row, [Row]>(
@@ -37,12 +41,19 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
        union all
        select ${columns} from flows where status = 'choosing' and expires_at <= $now
        union all
+       select ${columns} from flows where status = 'confirming' and expires_at <= $now
+       union all
        select ${columns} from flows where status = 'exchanging' and taken_at <= $taken_before
        order by created_at, id limit $limit`,
     ),
     prune: db.query<never, [Row]>(
       `delete from flows where id in
          (select id from flows where completed_at < $before order by completed_at limit $limit)`,
+    ),
+    forgetUnconfirmed: db.query<never, [Row]>(
+      `delete from accounts where id in
+         (select id from accounts where health = 'unconfirmed' and updated_at <= $until
+          order by updated_at, id limit $limit)`,
     ),
   }
 
@@ -56,15 +67,14 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
     return row ? appTable.fromRow(row) : null
   }
 
-  function findTaken(id: string): ConnectFlow | undefined {
+  function findIn(id: string, ...statuses: readonly ConnectFlow["status"][]): ConnectFlow | undefined {
     const flow = findById(id)
-    return flow?.status === "exchanging" || flow?.status === "choosing" ? flow : undefined
+    return flow && statuses.includes(flow.status) ? flow : undefined
   }
 
-  /** Writes what taking and ending a flow may change, and forgets its candidates. */
-  function change(flow: ConnectFlow): ConnectFlow {
-    sql.change.run(toRow(flow))
-    return flow
+  /** Writes what may change of a flow. Candidates that are not given are forgotten. */
+  function change(flow: ConnectFlow, candidates: Sealed | null = null): void {
+    sql.change.run({ ...toRow(flow), candidates: candidates && storableText(candidates) })
   }
 
   return {
@@ -78,18 +88,33 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
       return row ? fromRow(row) : undefined
     },
 
-    consume: (id, now) =>
+    async list(owner, filter, { limit, after }) {
+      const position = after === undefined ? {} : { after: exactText(after) }
+      const parameters = { ...ours(owner), ...filterParameters(filter), ...position, limit: limit + 1 }
+      const rows = db
+        .query<Row, [Row]>(
+          `select ${columns} from flows where ${conditions(filter)} ${after === undefined ? "" : "and id < $after"}
+           order by id desc limit $limit`,
+        )
+        .all(parameters)
+      return { items: rows.slice(0, limit).map(fromRow), more: rows.length > limit }
+    },
+
+    consume: (id, now, callbackMac) =>
       write(() => {
         const flow = findById(id)
         if (!flow) return undefined
         const app = findApp(flow)
         if (flow.status !== "pending" || hasExpired(flow, now)) return { taken: false, flow, app }
-        return { taken: true, flow: change({ ...flow, status: "exchanging", takenAt: now }), app }
+        const mac = callbackMac === undefined ? null : storableText(callbackMac)
+        const taken: ConnectFlow = { ...flow, status: "exchanging", takenAt: now, callbackMac: mac }
+        change(taken)
+        return { taken: true, flow: taken, app }
       }),
 
-    connect: (id, accounts, now) =>
+    connect: (id, accounts, now, calls) =>
       write(() => {
-        const flow = findTaken(id)
+        const flow = findIn(id, "exchanging", "choosing", "confirming")
         if (!flow) return undefined
         refuseTwins(accounts.map(({ account }) => account))
         const kept = accounts.map((account) => keepAccount(account, "account.reconnected").account)
@@ -98,14 +123,27 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
           status: "connected",
           accountIds: kept.map((account) => account.id),
           completedAt: now,
+          ...(calls && { calls }),
         })
         return kept
       }),
 
-    offer: (id, candidates, expiresAt) =>
+    offer: (id, candidates, expiresAt, calls) =>
       write(() => {
-        const offered = { id: exactText(id), candidates: storableText(candidates) }
-        return sql.offer.run({ ...offered, expires_at: expiresAt.getTime() }).changes === 1
+        const flow = findIn(id, "exchanging")
+        if (!flow) return false
+        change({ ...flow, status: "choosing", expiresAt, ...(calls && { calls }) }, candidates)
+        return true
+      }),
+
+    hold: (id, accounts, candidates, expiresAt, calls) =>
+      write(() => {
+        const flow = findIn(id, "exchanging", "choosing")
+        if (!flow) return false
+        refuseTwins(accounts.map(({ account }) => account))
+        for (const account of accounts) holdAccount(account)
+        change({ ...flow, status: "confirming", expiresAt, ...(calls && { calls }) }, candidates)
+        return true
       }),
 
     async findCandidates(id) {
@@ -115,11 +153,11 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
       return { flow, app: findApp(flow), candidates: row.candidates }
     },
 
-    fail: (id, failure, event, now) =>
+    fail: (id, failure, event, now, calls) =>
       write(() => {
-        const flow = findTaken(id)
+        const flow = findIn(id, "exchanging", "choosing")
         if (!flow) return false
-        change({ ...flow, status: "failed", failure, completedAt: now })
+        change({ ...flow, status: "failed", failure, completedAt: now, ...(calls && { calls }) })
         record(event)
         return true
       }),
@@ -142,5 +180,37 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
 
     prune: (completedBefore, limit) =>
       write(() => sql.prune.run({ before: completedBefore.getTime(), limit }).changes),
+
+    forgetUnconfirmed: (updatedUntil, limit) =>
+      write(() => sql.forgetUnconfirmed.run({ until: updatedUntil.getTime(), limit }).changes),
+  }
+}
+
+/** As `flowStatus` of the domain judges it: what the clock has ended has ended, whether or not it is written down. */
+const isWaiting = "status in ('pending', 'choosing', 'confirming')"
+const isLost = "(status = 'exchanging' and taken_at is not null and taken_at <= $lost_until)"
+const hasStatus = {
+  pending: `((${isWaiting} and expires_at > $now) or (status = 'exchanging' and not ${isLost}))`,
+  connected: "status = 'connected'",
+  failed: `(status = 'failed' or ${isLost})`,
+  expired: `(status = 'expired' or (${isWaiting} and expires_at <= $now))`,
+} as const satisfies Record<FlowStatus, string>
+
+function conditions({ provider, status, reason, oauthAppId, reference }: FlowFilter): string {
+  const all = [owned]
+  if (provider !== undefined) all.push("provider = $provider")
+  if (status !== undefined) all.push(hasStatus[status])
+  if (reason !== undefined) all.push("failure is not null and failure ->> '$.reason' = $reason")
+  if (oauthAppId !== undefined) all.push("oauth_app_id = $oauth_app_id")
+  if (reference !== undefined) all.push("reference = $reference")
+  return all.join(" and ")
+}
+
+function filterParameters({ reason, now, ...exact }: FlowFilter): Row {
+  return {
+    ...toRow(exact),
+    reason: reason ?? null,
+    now: now.getTime(),
+    lost_until: now.getTime() - exchangeLimitMs,
   }
 }

@@ -1,12 +1,16 @@
 import { exactText } from "../../domain/account-search.ts"
-import type { ApiKeys } from "../../ports/storage.ts"
+import type { ApiKeys, Storage } from "../../ports/storage.ts"
 import { eventRecorder } from "./events.ts"
 import { oursWithId, owned, type Sqlite } from "./sqlite.ts"
 import { keyTable, type Row } from "./tables.ts"
 
 const { columns, parameters, toRow, fromRow } = keyTable
 
-export function sqliteKeys({ db, write }: Sqlite): ApiKeys {
+/** A read costs no round trip here, so what a call needs first is simply read after its key. */
+export function sqliteKeys(
+  { db, write }: Sqlite,
+  { apps, tokens }: Pick<Storage, "apps" | "tokens">,
+): ApiKeys {
   const record = eventRecorder({ db })
   const sql = {
     insert: db.query<never, [Row]>(`insert into api_keys (${columns}) values (${parameters})`),
@@ -33,6 +37,16 @@ export function sqliteKeys({ db, write }: Sqlite): ApiKeys {
     async findById(id) {
       const row = sql.findById.get({ id: exactText(id) })
       return row ? fromRow(row) : undefined
+    },
+
+    async findWith(id, need) {
+      const row = sql.findById.get({ id: exactText(id) })
+      if (!row) return undefined
+      const key = fromRow(row)
+      if (need.kind === "account")
+        return { key, app: null, account: (await tokens.read(key, need.id)) ?? null }
+      const app = need.id === null ? apps.findDefault(key, need.provider) : apps.find(key, need.id)
+      return { key, app: (await app) ?? null, account: null }
     },
 
     async list(tenant, environment) {

@@ -4,12 +4,14 @@ import type { Storage } from "../../ports/storage.ts"
 import { sqliteAccounts } from "./accounts.ts"
 import { sqliteApps } from "./apps.ts"
 import { claimServing, openDatabase } from "./database.ts"
+import { sqliteDeliveries } from "./deliveries.ts"
 import { sqliteEvents } from "./events.ts"
 import { sqliteFlows } from "./flows.ts"
 import { groupCommit } from "./group-commit.ts"
 import { sqliteKeys } from "./keys.ts"
 import { requireCurrent } from "./migrations.ts"
 import { sqliteTokens } from "./tokens.ts"
+import { sqliteWebhooks } from "./webhooks.ts"
 
 /**
  * Opens a migrated database. `serve: true` is for the one process that serves it, and rejects where another
@@ -34,14 +36,18 @@ export async function openSqliteStorage(
 function sqliteStorage(db: Database, release: () => void): Storage {
   const commits = groupCommit(db)
   const sqlite = { db, write: commits.write }
+  const apps = sqliteApps(sqlite)
+  const tokens = sqliteTokens(sqlite)
   let closed = false
   return {
-    apps: sqliteApps(sqlite),
+    apps,
     flows: sqliteFlows(sqlite),
     accounts: sqliteAccounts(sqlite),
-    tokens: sqliteTokens(sqlite),
-    keys: sqliteKeys(sqlite),
+    tokens,
+    keys: sqliteKeys(sqlite, { apps, tokens }),
     events: sqliteEvents(sqlite),
+    webhooks: sqliteWebhooks(sqlite),
+    deliveries: sqliteDeliveries(sqlite),
     async ping() {
       db.query("select count(*) from migrations").get()
     },

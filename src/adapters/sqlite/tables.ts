@@ -4,23 +4,30 @@ import type { ApiKey } from "../../domain/api-key.ts"
 import type { ConnectFlow } from "../../domain/connect-flow.ts"
 import type { DomainEvent } from "../../domain/event.ts"
 import type { OAuthApp } from "../../domain/oauth-app.ts"
+import type { ProviderCall } from "../../domain/oauth-error.ts"
+import type { Delivery, Webhook } from "../../domain/webhook.ts"
 
 export type SqlValue = string | number | null
 export type Row = Readonly<Record<string, SqlValue>>
 
-/** `id` identifies and is kept exactly; `text` is free; the rest says how a field becomes a column's value. */
-type Kind = "id" | "text" | "date" | "flag" | "count" | "json"
+/**
+ * `id` identifies and is kept exactly; `text` is free; `calls` is JSON with dates; the rest says how a field becomes
+ * a column's value.
+ */
+type Kind = "id" | "text" | "date" | "flag" | "count" | "calls" | "json"
 
 /** The kinds that fit a field's type, so that a field without a column, or with a wrong one, does not compile. */
 type KindOf<Value> = [Value] extends [Date | null]
   ? "date"
   : [Value] extends [boolean]
     ? "flag"
-    : [Value] extends [number]
+    : [Value] extends [number | null]
       ? "count"
       : [Value] extends [string | null]
         ? "id" | "text"
-        : "json"
+        : [Value] extends [readonly ProviderCall[]]
+          ? "calls"
+          : "json"
 
 type Columns<Fields> = { readonly [Field in keyof Fields]-?: KindOf<Fields[Field]> }
 
@@ -47,22 +54,29 @@ function table<Fields extends object>(columns: Columns<Fields>): Table<Fields> {
     column: snakeCase(field),
     kind,
   }))
-  const fromColumns = (row: Row, prefix: string) =>
-    Object.fromEntries(
-      all.map(({ field, column, kind }) => [field, read(kind, row[prefix + column] ?? null)]),
-    ) as Fields
+  // Loops, since every call of every path makes several records.
+  const reader = (prefix: string) => {
+    const columns = all.map(({ field, column, kind }) => ({ field, column: prefix + column, kind }))
+    return (row: Row): Fields => {
+      const fields: Record<string, unknown> = {}
+      for (const { field, column, kind } of columns) fields[field] = read(kind, row[column] ?? null)
+      return fields as Fields
+    }
+  }
   return {
     columns: all.map(({ column }) => `[${column}]`).join(", "),
     parameters: all.map(({ column }) => `$${column}`).join(", "),
     toRow(record) {
-      const given: Readonly<Record<string, unknown>> = { ...record }
-      const present = all.filter(({ field }) => Object.hasOwn(given, field))
-      return Object.fromEntries(present.map(({ field, column, kind }) => [column, write(kind, given[field])]))
+      const given = record as Readonly<Record<string, unknown>>
+      const row: Record<string, SqlValue> = {}
+      for (const { field, column, kind } of all)
+        if (Object.hasOwn(given, field)) row[column] = write(kind, given[field])
+      return row
     },
-    fromRow: (row) => fromColumns(row, ""),
+    fromRow: reader(""),
     joined: (alias, prefix = "") => ({
       columns: all.map(({ column }) => `${alias}.[${column}] as ${prefix}${column}`).join(", "),
-      fromRow: (row) => fromColumns(row, prefix),
+      fromRow: reader(prefix),
     }),
   }
 }
@@ -85,6 +99,7 @@ function write(kind: Kind, value: unknown): SqlValue {
       return value === true ? 1 : 0
     case "count":
       return value as number
+    case "calls":
     case "json":
       return JSON.stringify(storable(value))
   }
@@ -101,9 +116,16 @@ function read(kind: Kind, value: SqlValue): unknown {
       return new Date(value)
     case "flag":
       return value === 1
+    case "calls":
+      return callsFrom(JSON.parse(value as string))
     case "json":
       return JSON.parse(value as string)
   }
+}
+
+/** Each with its date, which JSON has as text. */
+function callsFrom(calls: readonly ProviderCall[]): readonly ProviderCall[] {
+  return calls.map((call) => ({ ...call, at: new Date(call.at) }))
 }
 
 export const appTable = table<OAuthApp>({
@@ -136,10 +158,13 @@ export const flowTable = table<ConnectFlow>({
   reconnectAccountId: "text",
   codeVerifier: "text",
   select: "flag",
+  proof: "flag",
   startedBy: "text",
   status: "text",
   failure: "json",
   accountIds: "json",
+  calls: "calls",
+  callbackMac: "text",
   createdAt: "date",
   expiresAt: "date",
   takenAt: "date",
@@ -217,7 +242,41 @@ export const eventTable = table<DomainEvent>({
   flowId: "text",
   oauthAppId: "text",
   apiKeyId: "text",
+  webhookId: "text",
   reference: "text",
   reason: "text",
   detail: "text",
+})
+
+export const webhookTable = table<Webhook>({
+  id: "id",
+  tenant: "id",
+  environment: "text",
+  url: "text",
+  events: "json",
+  description: "text",
+  enabled: "flag",
+  disabledReason: "text",
+  secret: "text",
+  previousSecret: "text",
+  previousSecretUntil: "date",
+  failingSince: "date",
+  holdUntil: "date",
+  failures: "count",
+  createdAt: "date",
+  updatedAt: "date",
+})
+
+export const deliveryTable = table<Delivery>({
+  webhookId: "id",
+  eventId: "id",
+  orderKey: "text",
+  status: "text",
+  attempts: "count",
+  createdAt: "date",
+  firstAttemptAt: "date",
+  dueAt: "date",
+  completedAt: "date",
+  lastStatus: "count",
+  lastDetail: "text",
 })

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test"
 import { liveTransport } from "../../../src/adapters/arctic/live-transport.ts"
 import { arcticProviders } from "../../../src/adapters/arctic/providers.ts"
+import type { ProviderCall } from "../../../src/domain/oauth-error.ts"
 import { providerNames } from "../../../src/domain/provider.ts"
 import { exchangeRequest, now, wired } from "./wire.ts"
 
@@ -75,19 +76,39 @@ test("a flow that must have a verifier and has none is our own fault, and nothin
   expect(sent).toEqual([])
 })
 
-test("every call that was sent is told to the observer, with its outcome", async () => {
-  const seen: string[] = []
+test("a connect tells of every call it sent, with its time, its status or its fault, and no other connect's", async () => {
   const providers = arcticProviders({
     now: () => now,
     transport: simulated.reach(liveTransport({ allowInsecureLoopback: true })),
     limits: { timeoutMs: 50, maxBytes: 64 * 1024 },
-    observe: ({ provider, call, outcome, milliseconds }) => {
-      expect(milliseconds).toBeGreaterThanOrEqual(0)
-      seen.push(`${provider} ${call} ${outcome}`)
-    },
   })
   simulated.answer("linkedin", "token", { body: { access_token: "made-up" } })
   simulated.answer("linkedin", "profile", () => Bun.sleep(500).then(() => new Response("{}")))
-  await providers.connect(exchangeRequest("linkedin")).catch(() => {})
-  expect(seen).toEqual(["linkedin token 200", "linkedin profile timeout"])
+  const told = { linkedin: [] as ProviderCall[], tiktok: [] as ProviderCall[] }
+  await Promise.allSettled(
+    (["linkedin", "tiktok"] as const).map((provider) =>
+      providers.connect({ ...exchangeRequest(provider), onCall: (call) => void told[provider].push(call) }),
+    ),
+  )
+  const durationMs = expect.any(Number)
+  expect(told).toEqual({
+    linkedin: [
+      { call: "token", at: now, status: 200, fault: null, durationMs },
+      { call: "profile", at: now, status: null, fault: "timeout", durationMs },
+    ],
+    // Status 200 and a refusal all the same, as TikTok has it.
+    tiktok: [{ call: "token", at: now, status: 200, fault: null, durationMs }],
+  })
+  const [asked, late] = told.linkedin
+  expect(asked?.durationMs).toBeGreaterThanOrEqual(0)
+  expect(late?.durationMs).toBeGreaterThanOrEqual(45)
+  expect(late?.durationMs).toBeLessThan(450)
+})
+
+test("a call that a deadline kept from being sent is not told of", async () => {
+  const told: ProviderCall[] = []
+  const request = { ...exchangeRequest("x"), deadline: AbortSignal.abort() }
+  const providers = arcticProviders({ now: () => now, transport: () => Promise.reject(new Error("sent")) })
+  await providers.connect({ ...request, onCall: (call) => void told.push(call) }).catch(() => {})
+  expect(told).toEqual([])
 })

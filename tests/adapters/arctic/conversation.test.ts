@@ -14,10 +14,11 @@ const granted = { status: 200, headers: {}, body: `{"access_token":"made-up-toke
 function conversing(transport: Transport) {
   installScopedFetch()
   const limits = { timeoutMs: 1_000, maxBytes: 1_000 }
-  const settings = { transport, now: () => now, limits, observe: () => {} }
+  const settings = { transport, now: () => now, limits }
   const { credentials, code, deadline } = exchangeRequest("x")
   const secrets = [credentials.clientSecret, code, wordyVerifier]
-  return openConversation(settings, { provider: "x", call: "token", secrets, deadline }, x.refusals)
+  const occasion = { call: "token", secrets, deadline, onCall: () => {} } as const
+  return openConversation(settings, occasion, x.refusals)
 }
 
 test("a client that asks twice for one code is heard once", async () => {

@@ -1,0 +1,22 @@
+import { StoreUnavailable } from "../../ports/storage.ts"
+
+/** Of the driver and the operating system where no connection is to be had, and of a server that ends or refuses them. */
+const away = /^(?:CONNECTION_\w+|CONNECT_TIMEOUT|E[A-Z]+|08\w{3}|57P0[1-3]|53300)$/
+
+type Methods = Readonly<Record<string, (...args: never[]) => Promise<unknown>>>
+
+/** The same port, whose methods reject with `StoreUnavailable` where the database is away, and else as they did. */
+export function tellingAway<Port extends object>(port: Port): Port {
+  const methods = Object.entries(port as Methods).map(([name, method]) => [
+    name,
+    (...args: never[]) =>
+      method(...args).catch((fault: unknown) => {
+        throw isAway(fault) ? new StoreUnavailable("PostgreSQL is away", { cause: fault }) : fault
+      }),
+  ])
+  return Object.fromEntries(methods) as Port
+}
+
+function isAway(fault: unknown): boolean {
+  return fault instanceof Error && "code" in fault && typeof fault.code === "string" && away.test(fault.code)
+}
