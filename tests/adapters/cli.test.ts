@@ -487,6 +487,12 @@ describe("what a fault may say in the log", () => {
       "GET /callback?code=[redacted]&state=[redacted]&x=1",
     ],
     [
+      "a code and a ticket of our own in a query",
+      "GET /choose?ticket=abc.def&x=1 then /done?connected=x&connect_code=g-h",
+      "GET /choose?ticket=[redacted]&x=1 then /done?connected=x&connect_code=[redacted]",
+    ],
+    ["a webhook's secret", "signs with whsec_bWFkZS11cA==, says", "signs with [redacted], says"],
+    [
       "a form",
       "client_secret=abc&grant_type=authorization_code&code_verifier=def&refresh_token=ghi",
       "client_secret=[redacted]&grant_type=authorization_code&code_verifier=[redacted]&refresh_token=[redacted]",

@@ -1,5 +1,6 @@
 import pino, { type LogFn, type Logger } from "pino"
 import pretty from "pino-pretty"
+import { gatheredLines } from "./gathered-lines.ts"
 
 export type Log = Pick<Logger, "debug" | "info" | "warn" | "error">
 
@@ -13,15 +14,11 @@ export function openLog(level: "debug" | "info" | "warn" | "error" | "silent"): 
   }
   if (process.stdout.isTTY)
     return pino(options, pretty({ sync: true, ignore: "request_id", singleLine: true }))
-  const lines = pino.destination({ fd: 1, sync: true, minLength: gatheredBytes })
-  setInterval(() => lines.flushSync(), gatherMs).unref()
-  process.on("exit", () => lines.flushSync())
-  return pino({ ...options, hooks: { logMethod: flushingFaults(() => lines.flushSync()) } }, lines)
+  // Not pino's own destination: where nobody reads any more, or the disk is full, that tries for ever.
+  const lines = gatheredLines(1)
+  return pino({ ...options, hooks: { logMethod: flushingFaults(lines.flush) } }, lines)
 }
 
-/** A write to the operating system for each line would cost as much as the line itself. */
-const gatheredBytes = 8 * 1024
-const gatherMs = 20
 /** Of pino: `warn`, and all that is worse. */
 const warnLevel = 40
 
@@ -50,10 +47,11 @@ export function faultFacts(fault: unknown): {
 const secretShapes: readonly RegExp[] = [
   /moor_(live|test)_\w+/g,
   /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g,
+  /\bwhsec_[\w+/=]+/g,
   /\bv1\.[\w-]{1,32}\.[\w-]{20,}/g,
   /\b(bearer|basic) [\w+/=.~-]+/gi,
   /(?<=:\/\/)[^\s/@]+@/g,
-  /(?<=[?&](code|state)=)[^&\s]+/g,
+  /(?<=[?&](code|state|connect_code|ticket)=)[^&\s]+/g,
   // As a form, as JSON, or as JSON within a text.
   /(?<=\b(client_secret|access_token|refresh_token|id_token|fb_exchange_token|code_verifier)\\?["']?\s*[:=]\s*)(\\?"[^"]*"|'[^']*'|[^\s"'&,;}]+)/g,
 ]

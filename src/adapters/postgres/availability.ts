@@ -9,10 +9,13 @@ type Methods = Readonly<Record<string, (...args: never[]) => Promise<unknown>>>
 export function tellingAway<Port extends object>(port: Port): Port {
   const methods = Object.entries(port as Methods).map(([name, method]) => [
     name,
-    (...args: never[]) =>
-      method(...args).catch((fault: unknown) => {
+    async (...args: never[]) => {
+      try {
+        return await method(...args)
+      } catch (fault) {
         throw isAway(fault) ? new StoreUnavailable("PostgreSQL is away", { cause: fault }) : fault
-      }),
+      }
+    },
   ])
   return Object.fromEntries(methods) as Port
 }
