@@ -1,7 +1,7 @@
 import type { Sql } from "postgres"
 import { exactText } from "../../domain/account-search.ts"
 import type { ApiKeys, FirstNeed } from "../../ports/storage.ts"
-import { appIn, appOf, type Fragment, insertInto, list, ours, record, recordWith } from "./connection.ts"
+import { appIn, insertInto, list, ours, record, recordWith } from "./connection.ts"
 import { heldColumns, heldFrom } from "./held-account.ts"
 import { keyTable, type Row } from "./tables.ts"
 
@@ -19,11 +19,16 @@ export function postgresKeys(sql: Sql): ApiKeys {
     },
 
     async findWith(id, need) {
-      const [row] = await sql<Row[]>`
-        select ${list(sql, columns)}, ${needed(sql, need)} from api_keys where id = ${exactText(id)}`
+      const [text, wanted] = neededBy(need)
+      const [row] = await sql.unsafe<Row[]>(text, [exactText(id), wanted], { prepare: true })
       if (!row) return undefined
-      const account = row.account ? heldFrom(row.account as Row) : null
-      return { key: fromRow(row), app: account ? null : appIn(row), account }
+      const key = fromRow(row.key as Row)
+      const isAccount = need.kind === "account"
+      return {
+        key,
+        app: isAccount ? null : appIn(row),
+        account: isAccount && row.id !== null ? heldFrom(row) : null,
+      }
     },
 
     async list(tenant, environment) {
@@ -52,18 +57,23 @@ export function postgresKeys(sql: Sql): ApiKeys {
   }
 }
 
-/** What the call needs of the key's owner, whole, as `app` and `account`. */
-function needed(sql: Sql, need: FirstNeed): Fragment {
-  const owned = sql`tenant = api_keys.tenant and environment = api_keys.environment`
-  if (need.kind === "account") {
-    return sql`null as app, (
-      select to_jsonb(held) from (
-        select ${list(sql, heldColumns)}, ${appOf(sql, "accounts")} from accounts
-        where ${owned} and id = ${exactText(need.id)}
-      ) held
-    ) as account`
-  }
-  const which =
-    need.id === null ? sql`provider = ${need.provider} and is_default` : sql`id = ${exactText(need.id)}`
-  return sql`(select to_jsonb(app) from oauth_apps app where ${owned} and ${which}) as app, null as account`
+/** Whole statements, since the two are asked before every busy call: the driver would put fragments together anew each time. */
+const ofOwner = (source: string) =>
+  `${source}.tenant = api_keys.tenant and ${source}.environment = api_keys.environment`
+const withApp = (which: string) => `
+  select to_jsonb(api_keys) as key, to_jsonb(app) as app
+  from api_keys left join oauth_apps app on ${ofOwner("app")} and ${which} where api_keys.id = $1`
+const withAppOfId = withApp("app.id = $2")
+const withDefaultApp = withApp("app.provider = $2 and app.is_default")
+const withAccount = `
+  select to_jsonb(api_keys) as key, to_jsonb(app) as app,
+    ${heldColumns.map((column) => `accounts.${column}`).join(", ")}
+  from api_keys
+  left join accounts on accounts.id = $2 and ${ofOwner("accounts")}
+  left join oauth_apps app on app.id = accounts.oauth_app_id and ${ofOwner("app")}
+  where api_keys.id = $1`
+
+function neededBy(need: FirstNeed): readonly [string, string] {
+  if (need.kind === "account") return [withAccount, exactText(need.id)]
+  return need.id === null ? [withDefaultApp, need.provider] : [withAppOfId, exactText(need.id)]
 }
