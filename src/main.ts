@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto"
 import { existsSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { liveTransport } from "./adapters/arctic/live-transport.ts"
@@ -14,6 +13,7 @@ import { keepLocalSecrets, makeSecrets } from "./adapters/cli/local-secrets.ts"
 import { faultFacts, type Log, openLog } from "./adapters/cli/log.ts"
 import { keyMint } from "./adapters/crypto/key-mint.ts"
 import type { Keyring } from "./adapters/crypto/keyring.ts"
+import { randomPool } from "./adapters/crypto/random-pool.ts"
 import { aesSecretBox } from "./adapters/crypto/secret-box.ts"
 import { hmacSigner } from "./adapters/crypto/signer.ts"
 import { authentication } from "./adapters/http/authentication.ts"
@@ -188,7 +188,7 @@ export function mooring(
   }
 }
 
-const random = (count: number) => new Uint8Array(randomBytes(count))
+const random = randomPool()
 
 /** For a look at what is new, which nobody needs any more once the process has ended its work. */
 const waitIdly = (ms: number) =>

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { createDecipheriv, createHash, createHmac, randomBytes } from "node:crypto"
 import { keyMint } from "../../src/adapters/crypto/key-mint.ts"
 import { deriveKey, type Keyring, type MasterKey } from "../../src/adapters/crypto/keyring.ts"
+import { randomPool } from "../../src/adapters/crypto/random-pool.ts"
 import { aesSecretBox } from "../../src/adapters/crypto/secret-box.ts"
 import { hmacSigner } from "../../src/adapters/crypto/signer.ts"
 import { newId } from "../../src/domain/id.ts"
@@ -202,5 +203,26 @@ describe("the key mint", () => {
       expect(mint.fits(other, { digest })).toBe(false)
     for (const wrong of ["", digest.slice(0, -1), `${digest}=`, digest.toLowerCase()])
       expect(mint.fits(text, { digest: wrong })).toBe(false)
+  })
+})
+
+describe("a pool of random bytes", () => {
+  test("gives as many as are asked for, over its end and beyond its size", () => {
+    const random = randomPool()
+    for (const count of [0, 1, 16, 4000, 97, 4096, 5000]) {
+      const bytes = random(count)
+      expect(bytes.length).toBe(count)
+      if (count > 8) expect(bytes.every((byte) => byte === 0)).toBe(false)
+    }
+  })
+
+  test("gives none twice, and what was given is the taker's own", () => {
+    const random = randomPool()
+    const first = random(16)
+    const copy = first.slice()
+    const seen = new Set(Array.from({ length: 20_000 }, () => random(16).toHex()))
+    expect(seen.size).toBe(20_000)
+    expect(seen.has(copy.toHex())).toBe(false)
+    expect(first).toEqual(copy)
   })
 })

@@ -72,15 +72,19 @@ export function authorizeAt(
   formed: URL,
   changes: Readonly<Record<string, string | null>> = {},
 ): URL {
+  // A space as %20 is read alike by every parser; a plus sign is a space to form parsers only.
+  return new URL(`${endpoint}${changed(formed, changes).replaceAll("+", "%20")}`)
+}
+
+function changed(formed: URL, changes: Readonly<Record<string, string | null>>): string {
+  const all = Object.entries(changes)
+  if (all.length === 0) return formed.search
   const parameters = new URLSearchParams(formed.search)
-  for (const [name, value] of Object.entries(changes)) {
+  for (const [name, value] of all) {
     if (value === null) parameters.delete(name)
     else parameters.set(name, value)
   }
-  const url = new URL(endpoint)
-  // A space as %20 is read alike by every parser; a plus sign is a space to form parsers only.
-  url.search = parameters.toString().replaceAll("+", "%20")
-  return url
+  return `?${parameters}`
 }
 
 /** The verifier of a flow that must have one; its absence is our own fault. */

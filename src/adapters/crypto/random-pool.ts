@@ -1,0 +1,22 @@
+import { randomFillSync } from "node:crypto"
+import type { RandomBytes } from "../../ports/crypto.ts"
+
+/** Drawn at once, since a call of the generator costs as much for 16 bytes as for hundreds. */
+const poolBytes = 4096
+
+/** Cryptographically strong random bytes, each handed out once and then gone from here. */
+export function randomPool(): RandomBytes {
+  const pool = new Uint8Array(poolBytes)
+  let used = poolBytes
+  return (count) => {
+    if (count > poolBytes) return randomFillSync(new Uint8Array(count))
+    if (used + count > poolBytes) {
+      randomFillSync(pool)
+      used = 0
+    }
+    const bytes = pool.slice(used, used + count)
+    pool.fill(0, used, used + count)
+    used += count
+    return bytes
+  }
+}
