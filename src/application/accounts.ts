@@ -24,7 +24,7 @@ export interface AccountListing {
 
 export interface ReadAccounts {
   get(principal: Principal, id: string): Promise<Account>
-  /** Pages stay stable while accounts come and go. Rejects with `invalid_input` for a cursor that is not ours. */
+  /** Pages stay stable while accounts come and go. Rejects with `invalid_input` for a cursor that is not of this owner and filter. */
   list(principal: Principal, query: AccountQuery): Promise<AccountListing>
 }
 
@@ -34,7 +34,6 @@ export function readAccounts(deps: {
   readonly accounts: Storage["accounts"]
   readonly signer: Signer
 }): ReadAccounts {
-  const cursors = signedCursors(deps.signer, "accounts")
   return {
     async get(principal, id) {
       const account = isId("acc", id) ? await deps.accounts.find(principal, id) : undefined
@@ -49,6 +48,7 @@ export function readAccounts(deps: {
         ...(query.reference !== undefined && { reference: query.reference }),
         ...(query.q !== undefined && query.q !== "" && { query: query.q }),
       }
+      const cursors = signedCursors(deps.signer, JSON.stringify(["accounts", filter]))
       const after =
         query.cursor === undefined ? undefined : readPosition(cursors.read(principal, query.cursor))
       const page = await deps.accounts.list(principal, filter, {

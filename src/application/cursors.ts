@@ -21,7 +21,7 @@ export function signedCursors(signer: Signer, list: string): Cursors {
       if (signer.verify("cursor", message(principal, position), cursor.slice(end + 1))) return position
       throw invalidField(
         "cursor",
-        "is not a cursor of this list; pass next_cursor as it came, or leave it out for the first page",
+        "is not a cursor of this list with these filters; pass next_cursor as it came beside the same filters, or leave it out for the first page",
       )
     },
   }

@@ -17,12 +17,14 @@ import { connectCode } from "./proof.ts"
 /**
  * What the browser is to be shown. `refused` is the only answer without a trusted state, and never
  * redirects; with one, every end is a `redirect` to a checked address or our own `landing` page, a flow that
- * waits for a choice is a `redirect` to our own page for that, and one still at work is `waiting`.
+ * waits for a choice is a `redirect` to our own page for that, and one still at work is `waiting`. `stranded` is the
+ * browser that would be sent on with a code, where the app no longer allows the address.
  */
 export type CallbackAnswer =
   | { readonly kind: "refused"; readonly reason: PageOnlyReason }
   | { readonly kind: "redirect"; readonly location: string; readonly flow: ConnectFlow }
   | { readonly kind: "landing"; readonly flow: ConnectFlow }
+  | { readonly kind: "stranded"; readonly flow: ConnectFlow }
   | { readonly kind: "waiting"; readonly flow: ConnectFlow }
 
 /** A flow as it stands, with the app whose allow-list decides where it may return to. */
@@ -50,9 +52,8 @@ export function flowAnswer(
   if (isWaiting && flow.proof && !isSame) return { kind: "landing", flow }
   if (flow.status === "choosing") return { kind: "redirect", location: choosingPage(deps.signer, flow), flow }
   const target = flow.returnUrl === null ? deps.dashboardUrl : stillAllowed(flow.returnUrl, flow, app)
-  return target === null
-    ? { kind: "landing", flow }
-    : { kind: "redirect", location: withResult(target, resultOf(deps.signer, flow)), flow }
+  if (target === null) return { kind: flow.status === "confirming" ? "stranded" : "landing", flow }
+  return { kind: "redirect", location: withResult(target, resultOf(deps.signer, flow)), flow }
 }
 
 function resultOf(signer: Signer, flow: ConnectFlow): Parameters<typeof withResult>[1] {

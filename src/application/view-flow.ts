@@ -45,7 +45,7 @@ export interface FlowListing {
 export interface ViewFlows {
   /** Rejects with `not_found`. */
   get(principal: Principal, id: string): Promise<FlowView>
-  /** Newest first; pages stay stable while flows come. Rejects with `invalid_input` for a cursor that is not ours. */
+  /** Newest first; pages stay stable while flows come. Rejects with `invalid_input` for a cursor that is not of this owner and filter. */
   list(principal: Principal, query: FlowQuery): Promise<FlowListing>
 }
 
@@ -56,7 +56,6 @@ export function viewFlows(deps: {
   readonly signer: Signer
   readonly now: Clock
 }): ViewFlows {
-  const cursors = signedCursors(deps.signer, "flows")
   return {
     async get(principal, id) {
       const flow = isId("flow", id) ? await deps.flows.find(principal, id) : undefined
@@ -72,10 +71,14 @@ export function viewFlows(deps: {
         ...(query.oauthAppId !== undefined && { oauthAppId: query.oauthAppId }),
         ...(query.provider !== undefined && { provider: query.provider }),
         ...(query.reference !== undefined && { reference: query.reference }),
-        now,
       }
+      const cursors = signedCursors(deps.signer, JSON.stringify(["flows", filter]))
       const after = cursor === undefined ? undefined : cursors.read(principal, cursor)
-      const page = await deps.flows.list(principal, filter, { limit, ...(after !== undefined && { after }) })
+      const page = await deps.flows.list(
+        principal,
+        { ...filter, now },
+        { limit, ...(after !== undefined && { after }) },
+      )
       const last = page.items.at(-1)
       return {
         items: page.items.map((flow) => view(flow, now)),

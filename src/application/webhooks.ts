@@ -70,10 +70,13 @@ export interface ManageWebhooks {
   create(principal: Principal, input: NewWebhook): Promise<WebhookWithSecret>
   list(principal: Principal): Promise<readonly Webhook[]>
   get(principal: Principal, id: string): Promise<Webhook>
-  /** Switching one on, or giving it another URL, forgets how it has fared before. */
+  /** Switching one on, or giving it another URL, forgets how it has fared before and sends at once what waits. */
   change(principal: Principal, id: string, patch: WebhookPatch): Promise<Webhook>
   remove(principal: Principal, id: string): Promise<void>
-  /** The secret before signs as well for `secretOverlapMs`; one still older no longer does. */
+  /**
+   * The secret before signs as well for `secretOverlapMs`; one still older no longer does. Two at once follow one
+   * another; of more the later are refused.
+   */
   rotateSecret(principal: Principal, id: string): Promise<WebhookWithSecret>
   /** Sends a message of the type `webhook.test` at once, whether the webhook is on or off; it is no event. */
   test(principal: Principal, id: string): Promise<TestResult>
@@ -81,11 +84,13 @@ export interface ManageWebhooks {
   deliveries(principal: Principal, id: string, query: DeliveryQuery): Promise<DeliveryListing>
   /** Sends the event once more, delivered or not. */
   replayEvent(principal: Principal, id: string, eventId: string): Promise<void>
-  /** Sends what has failed of the events since a time once more; resolves to how many there are. */
+  /** Sends what has failed of the events since a time once more, the oldest 1000 at most; resolves to how many. */
   replayFailed(principal: Principal, id: string, since: Date): Promise<number>
 }
 
 const defaultPageSize = 50
+/** In one call, which is one write. */
+const mostReplayed = 1000
 
 /** What a webhook without a past begins with. */
 const unharmed = { disabledReason: null, failingSince: null, holdUntil: null, failures: 0 } as const
@@ -109,6 +114,34 @@ export function manageWebhooks(deps: WebhooksDeps): ManageWebhooks {
     const webhook = isId("wh", id) ? await webhooks.find(principal, id) : undefined
     if (!webhook) throw notFound("webhook")
     return webhook
+  }
+
+  /** Undefined where the secret was rotated by somebody else, or the webhook removed, meanwhile. */
+  async function rotate(principal: Principal, id: string): Promise<WebhookWithSecret | undefined> {
+    const before = await get(principal, id)
+    const now = deps.now()
+    const until = new Date(now.getTime() + secretOverlapMs)
+    const secret = newSecret(deps.randomBytes)
+    const previous = await deps.box.open(before.secret, secretPlace(before))
+    const webhook = await webhooks.change(
+      principal,
+      id,
+      {
+        secret: await deps.box.seal(secret, secretPlace(before)),
+        previousSecret: await deps.box.seal(previous, secretPlace(before, "previous_secret")),
+        previousSecretUntil: until,
+        updatedAt: now,
+      },
+      event(
+        principal,
+        "updated",
+        id,
+        now,
+        `The secret was rotated; the one before signs as well until ${until.toISOString()}.`,
+      ),
+      { secret: before.secret },
+    )
+    return webhook && { webhook, secret }
   }
 
   async function refuseUnreachable(url: string | undefined): Promise<void> {
@@ -179,30 +212,15 @@ export function manageWebhooks(deps: WebhooksDeps): ManageWebhooks {
     },
 
     async rotateSecret(principal, id) {
-      const before = await get(principal, id)
-      const now = deps.now()
-      const until = new Date(now.getTime() + secretOverlapMs)
-      const secret = newSecret(deps.randomBytes)
-      const previous = await deps.box.open(before.secret, secretPlace(before))
-      const webhook = await webhooks.change(
-        principal,
-        id,
-        {
-          secret: await deps.box.seal(secret, secretPlace(before)),
-          previousSecret: await deps.box.seal(previous, secretPlace(before, "previous_secret")),
-          previousSecretUntil: until,
-          updatedAt: now,
-        },
-        event(
-          principal,
-          "updated",
-          id,
-          now,
-          `The secret was rotated; the one before signs as well until ${until.toISOString()}.`,
-        ),
-      )
-      if (!webhook) throw notFound("webhook")
-      return { webhook, secret }
+      // Once more where somebody else did so meanwhile; a third at once would end a secret just handed out.
+      const rotated = (await rotate(principal, id)) ?? (await rotate(principal, id))
+      if (!rotated) {
+        throw new ConnectError(
+          "invalid_input",
+          "The secret is being rotated by others at this moment; keep theirs, or call again when they are done.",
+        )
+      }
+      return rotated
     },
 
     async test(principal, id) {
@@ -249,7 +267,7 @@ export function manageWebhooks(deps: WebhooksDeps): ManageWebhooks {
 
     async replayFailed(principal, id, since) {
       await get(principal, id)
-      return deliveries.replay(principal, id, { failedSince: since }, deps.now())
+      return deliveries.replay(principal, id, { failedSince: since, limit: mostReplayed }, deps.now())
     },
   }
 }

@@ -1,16 +1,21 @@
 import { type DomainEvent, orderKeyOf, patternsOf } from "./event.ts"
+import type { Placed } from "./place.ts"
 import type { Delivery, SettledAttempt, Webhook } from "./webhook.ts"
 
 /** What the stores must do alike with deliveries. */
 
-/** Whether a webhook is told of an event of its owner, be it switched on or not. */
+/**
+ * Whether a webhook is told of an event of its owner, be it switched on or not. `firstPlace` is that of its own
+ * `webhook.created`, since instances' clocks differ; 0 where that was pruned, after which come only newer ones.
+ */
 export function isToldOf(
-  webhook: Pick<Webhook, "events" | "createdAt">,
-  event: Pick<DomainEvent, "type" | "at">,
+  webhook: Pick<Webhook, "events">,
+  firstPlace: number,
+  event: Placed<Pick<DomainEvent, "type">>,
 ): boolean {
   return (
-    webhook.createdAt <= event.at &&
-    patternsOf(event.type).some((pattern) => webhook.events.includes(pattern))
+    firstPlace <= event.place &&
+    patternsOf(event.item.type).some((pattern) => webhook.events.includes(pattern))
   )
 }
 
@@ -37,6 +42,27 @@ export function startedAnew(now: Date): Omit<Delivery, "webhookId" | "eventId" |
   }
 }
 
+/** Whether a change makes what waits for a webhook start anew: it has another address, or is switched on. */
+export function isMended(change: Partial<Pick<Webhook, "url" | "enabled">>): boolean {
+  return change.url !== undefined || change.enabled === true
+}
+
+/** What each pending delivery of a mended webhook becomes; an attempt that is under way no longer counts. */
+export function waitingAnew(now: Date): Pick<Delivery, "attempts" | "firstAttemptAt" | "dueAt"> {
+  return { attempts: 0, firstAttemptAt: null, dueAt: now }
+}
+
+/**
+ * How an attempt ended, by the webhook as it is now: where it has not been failing since the time by which it was to
+ * be switched off, somebody got through meanwhile, and this attempt is one to be made again.
+ */
+export function judgedAnew(webhook: Pick<Webhook, "failingSince">, settled: SettledAttempt): SettledAttempt {
+  if (settled.kind !== "disabled" || settled.since === null) return settled
+  if (webhook.failingSince?.getTime() === settled.since.getTime()) return settled
+  const { dueAt, holdUntil, status, detail } = settled
+  return { kind: "retry", dueAt, holdUntil, status, detail }
+}
+
 /** What a settled attempt changes of its delivery. */
 export function settledDelivery(settled: SettledAttempt, now: Date): Partial<Delivery> {
   switch (settled.kind) {
@@ -60,7 +86,17 @@ export function settledWebhook(webhook: Webhook, settled: SettledAttempt, now: D
   return { ...failing, enabled: false, disabledReason: settled.reason, updatedAt: now }
 }
 
-/** Whether a settled attempt switches its webhook off: somebody may have done it before. */
+const downAfterMs = 5 * 60_000
+
+/**
+ * Whether a receiver that now takes an event was down before, so that what waits for it is sent at once. One event
+ * that it never takes is no sign of that: others clear `failingSince` soon, and each success would try it again.
+ */
+export function wasDown(webhook: Pick<Webhook, "failingSince">, now: Date): boolean {
+  return webhook.failingSince !== null && now.getTime() - webhook.failingSince.getTime() >= downAfterMs
+}
+
+/** Whether an attempt's end switches its webhook off: somebody may have done it before. */
 export function switchesOff(
   webhook: Pick<Webhook, "enabled">,
   settled: SettledAttempt,

@@ -66,6 +66,11 @@ export type SettledAttempt =
   | {
       readonly kind: "disabled"
       readonly reason: string
+      /** It counts only while the webhook has been failing since then; null: it always counts. */
+      readonly since: Date | null
+      /** Where it does not count, the attempt is made again as by `retry`. */
+      readonly dueAt: Date
+      readonly holdUntil: Date | null
       readonly status: number | null
       readonly detail: string
       readonly event: DomainEvent
@@ -217,7 +222,11 @@ export function afterAttempt(
   if (status !== null && isDelivered(outcome)) return { kind: "delivered", status }
   const detail = outcomeDetail(outcome)
   const reason = disableReason(webhook, status, detail, now)
-  if (reason !== undefined) return { kind: "disabled", reason, status, detail, event: disabledEvent(reason) }
+  if (reason !== undefined) {
+    const since = status === 410 ? null : webhook.failingSince
+    const event = disabledEvent(reason)
+    return { kind: "disabled", reason, since, ...nextAttempt(attempt), status, detail, event }
+  }
   if (hasLasted(delivery.firstAttemptAt, now))
     return { kind: "failed", status, detail: `${detail} It was given up after 72 hours.` }
   return { kind: "retry", ...nextAttempt(attempt), status, detail }

@@ -110,8 +110,8 @@ export interface ConnectFlows {
   /**
    * Lays a taken flow's accounts aside until the tenant's backend confirms them: `exchanging` or `choosing` becomes
    * `confirming`, and `expiresAt` what is given. Of the accounts, those that nobody keeps are kept as they are given
-   * (`unconfirmed`, with no plan), with no event; an `unconfirmed` one that is there gets the new `updatedAt`; any
-   * other is not touched at all. False, with nothing stored, when the flow is neither `exchanging` nor `choosing`.
+   * (`unconfirmed`, with no plan), with no event; an `unconfirmed` one that is there gets the new `updatedAt`
+   * and `healthDetail`, and the new `reference` where that is not null; any other is not touched at all. False, with nothing stored, when the flow is neither `exchanging` nor `choosing`.
    */
   hold(
     id: string,
@@ -395,8 +395,9 @@ export interface Events {
    */
   list(owner: Owner, filter: EventFilter, page: EventPage): Promise<EventList>
   /**
-   * Forgets at most `limit` events stored before the given time that are fanned out and have no pending delivery,
-   * with their ended deliveries; resolves to how many.
+   * Forgets at most `limit` events stored before the given time that are fanned out and have no pending delivery to
+   * a webhook that is on, with their deliveries: what waits for one that is off is kept so long and no longer.
+   * Resolves to how many.
    */
   prune(before: Date, limit: number): Promise<number>
 }
@@ -426,8 +427,19 @@ export interface Webhooks {
   find(owner: Owner, id: string): Promise<Webhook | undefined>
   /** Oldest first. */
   list(owner: Owner): Promise<readonly Webhook[]>
-  /** Sets the fields that are given and leaves the others. Undefined when there is no such webhook. */
-  change(owner: Owner, id: string, change: WebhookChange, event: DomainEvent): Promise<Webhook | undefined>
+  /**
+   * Sets the fields that are given and leaves the others. Undefined, with nothing changed, when there is no such
+   * webhook, or where `expected` is given and its secret is another by now. A change with a `url`, or to `enabled`,
+   * starts its pending deliveries anew in the same step: no attempts, due at `updatedAt`, under no lease, so that an
+   * attempt under way settles nothing any more.
+   */
+  change(
+    owner: Owner,
+    id: string,
+    change: WebhookChange,
+    event: DomainEvent,
+    expected?: Pick<Webhook, "secret">,
+  ): Promise<Webhook | undefined>
   /** With its deliveries. False when the owner has no such webhook. */
   remove(owner: Owner, id: string, event: DomainEvent): Promise<boolean>
 }
@@ -452,7 +464,8 @@ export type WebhookChange = Partial<
 export interface Deliveries {
   /**
    * Makes of at most `limit` events that were not yet fanned out, oldest first, a pending delivery for each webhook
-   * of the owner, switched on or not, that was created no later than the event and whose patterns name its type.
+   * of the owner, switched on or not, whose own `webhook.created` was stored no later than the event, whatever their
+   * times say, and whose patterns name its type.
    * In one step, and by one caller at a time over all instances: of one order key none is made before an older one,
    * none is made twice, and none is left out. Resolves to how many events it took; 0 also while another caller is at it.
    */
@@ -461,7 +474,8 @@ export interface Deliveries {
    * Claims at most `limit` pending deliveries that are due at `now`, whose webhook is on and not held back, and that
    * are the oldest pending one of their order key; of one webhook never more than `perWebhook` under living leases,
    * those of earlier claims included. `attempts` grows by one, the lease runs until `until`, `firstAttemptAt` is set.
-   * Longest due first; several instances at once get different ones. A lease that ran out is as if it had never been.
+   * Those of owners with the fewest living leases first, then the longest due, so that nobody's slow webhooks keep
+   * others waiting; several instances at once get different ones. A lease that ran out is as if it had never been.
    */
   claimDue(query: {
     readonly now: Date
@@ -472,9 +486,10 @@ export interface Deliveries {
   /**
    * Writes down how a claimed attempt ended and ends its lease, in one step, when the delivery is pending and its
    * `attempts` still those of the claim; false otherwise. `delivered` clears the webhook's `failingSince`, `holdUntil`
-   * and `failures`, and where it was failing makes all its pending deliveries due at once. Any other end counts one
-   * more of `failures` and sets `failingSince` where it is null; `retry` sets `dueAt` and, where given, `holdUntil`;
-   * `disabled` switches the webhook off with its event, which is recorded once, and leaves the delivery pending.
+   * and `failures`, and where it had been failing for 5 minutes makes all its pending deliveries due at once. Any
+   * other end counts one more of `failures` and sets `failingSince` where it is null; `retry` sets `dueAt` and, where
+   * given, `holdUntil`; `disabled` switches the webhook off with its event, which is recorded once, and leaves the
+   * delivery pending; where it has a `since` that is not the webhook's `failingSince` any more it is as `retry`.
    */
   settle(claimed: ClaimedDelivery, settled: SettledAttempt, now: Date): Promise<boolean>
   /** Newest event first. */
@@ -485,13 +500,14 @@ export interface Deliveries {
     page: EventPage,
   ): Promise<DeliveryList>
   /**
-   * Makes deliveries pending again, due now, with no attempts: the one of an event, or every failed one of the
-   * webhook whose event was stored since the given time. Pending ones are made due. Resolves to how many.
+   * Makes deliveries pending again, due now, with no attempts: the one of an event, or at most `limit` failed ones of
+   * the webhook whose events happened since the given time, oldest first. A pending one is made due. Resolves to how
+   * many.
    */
   replay(
     owner: Owner,
     webhookId: string,
-    which: { readonly eventId: string } | { readonly failedSince: Date },
+    which: { readonly eventId: string } | { readonly failedSince: Date; readonly limit: number },
     now: Date,
   ): Promise<number>
 }

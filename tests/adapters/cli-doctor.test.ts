@@ -274,6 +274,23 @@ describe("where the installation is not what it should be", () => {
     expect([code, out]).toEqual([0, expect.stringMatching(/^unknown {2}database: memory:/m)])
   })
 
+  test.each([
+    ["http://localhost:3000", "unknown"],
+    ["http://127.0.0.1:3000", "unknown"],
+    ["http://[::1]:3000", "unknown"],
+    ["http://192.168.7.7:3000", "problem"],
+    ["http://127.0.0.1.example.com", "problem"],
+    ["http://localhost.example.com", "problem"],
+  ])("of the http addresses only a loopback one is called this machine's: %s", async (address, verdict) => {
+    const folder = aFolder()
+    await migrate(folder)
+    const { out, code } = await doctor(folder, [], { PUBLIC_URL: address })
+    expect(code).toBe(verdict === "problem" ? 1 : 0)
+    expect(out.includes("which only this machine reaches")).toBe(verdict === "unknown")
+    if (verdict === "problem")
+      expect(out).toMatch(/^problem {2}settings: PUBLIC_URL must be an https address/m)
+  })
+
   test("an https PUBLIC_URL is right", async () => {
     const folder = aFolder()
     await migrate(folder)

@@ -3,7 +3,7 @@ import { deliverWebhooks } from "../../src/application/deliver-webhooks.ts"
 import type { AttemptOutcome } from "../../src/domain/webhook.ts"
 import type { WebhookMessage } from "../../src/ports/webhooks.ts"
 import { acme } from "../support/connect-world.ts"
-import { deliveryWorld } from "../support/delivery-world.ts"
+import { type DeliveryWorld, deliveryWorld } from "../support/delivery-world.ts"
 import { answered, told, unanswered } from "../support/scripted-sender.ts"
 
 const minute = 60_000
@@ -119,6 +119,35 @@ describe("an event", () => {
     const { secret: third } = await world.webhooks.rotateSecret(acme, webhook.id)
     expect(await secretsNow()).toEqual([third, second])
     expect(new Set([first, second, third]).size).toBe(3)
+  })
+})
+
+describe("rotations of a secret at the same moment", () => {
+  const secretsThatSign = async (world: DeliveryWorld) => {
+    await world.happens("acc_1")
+    await world.tick()
+    return world.receivers.sent.at(-1)?.secrets
+  }
+
+  test("two follow one another, and what both answered signs", async () => {
+    const world = deliveryWorld()
+    const { id } = await world.hook()
+    const rotated = await Promise.all([1, 2].map(() => world.webhooks.rotateSecret(acme, id)))
+    const secrets = rotated.map(({ secret }) => secret)
+    expect((await secretsThatSign(world))?.toSorted()).toEqual(secrets.toSorted())
+    const { previousSecretUntil } = await world.webhooks.get(acme, id)
+    expect(previousSecretUntil).toEqual(new Date(world.clock.at.getTime() + 24 * hour))
+  })
+
+  test("of more the later are refused, so that whatever was answered signs", async () => {
+    const world = deliveryWorld()
+    const { id } = await world.hook()
+    const rotations = [1, 2, 3, 4].map(() => world.webhooks.rotateSecret(acme, id))
+    const ends = await Promise.allSettled(rotations)
+    const secrets = ends.flatMap((end) => (end.status === "fulfilled" ? [end.value.secret] : []))
+    expect((await secretsThatSign(world))?.toSorted()).toEqual(secrets.toSorted())
+    const refused = ends.flatMap((end) => (end.status === "rejected" ? [end.reason] : []))
+    expect(refused).toMatchObject([{ code: "invalid_input" }, { code: "invalid_input" }])
   })
 })
 
@@ -238,6 +267,57 @@ describe("a slow receiver", () => {
   })
 })
 
+test("an event of a tenant goes out as soon as one place is free, though others' slow webhooks fill them all", async () => {
+  const world = deliveryWorld()
+  const tenants = ["slow_1", "slow_2", "slow_3", "slow_4"]
+  for (const tenant of tenants) {
+    for (let i = 0; i < 16; i++) {
+      const input = { url: `https://slow.example/${i}`, events: ["account.*"] }
+      await world.webhooks.create({ ...acme, tenant }, input)
+    }
+    for (let i = 0; i < 20; i++) await world.happens(`acc_${i}`, { tenant })
+  }
+  await world.hook("https://fast.example/")
+  await world.fanOut()
+
+  const started = world.clock.at.getTime()
+  const seconds = () => (world.clock.at.getTime() - started) / 1000
+  let slow: { readonly endsAt: number; end(outcome: AttemptOutcome): void }[] = []
+  const sentAt: number[] = []
+  world.receivers.answer = (message) => {
+    const { promise, resolve } = Promise.withResolvers<AttemptOutcome>()
+    if (message.url === "https://fast.example/") {
+      sentAt.push(seconds())
+      resolve(answered(200))
+    } else slow.push({ endsAt: seconds() + 9.9, end: resolve })
+    return promise
+  }
+  /** A second goes by once everything has come to rest. */
+  const second = async () => {
+    await Bun.sleep(20)
+    world.clock.at = new Date(world.clock.at.getTime() + 1000)
+    const ended = slow.filter(({ endsAt }) => endsAt <= seconds())
+    slow = slow.filter((each) => !ended.includes(each))
+    if (seconds() === 3) {
+      expect(slow).toHaveLength(256)
+      await world.happens("acc_1")
+      await world.fanOut()
+    }
+    for (const { end } of ended) end(answered(200))
+  }
+  let next: Promise<void> | undefined
+  const wait = () => {
+    next ??= second().finally(() => {
+      next = undefined
+    })
+    return next
+  }
+  const delivering = deliverWebhooks({ ...world.deps, wait })
+  expect(await delivering.deliverDue(() => sentAt.length > 0 || seconds() > 60)).toBeGreaterThan(256)
+  expect(sentAt).toHaveLength(1)
+  expect(sentAt[0]).toBeLessThanOrEqual(12)
+})
+
 describe("a receiver that asks for time", () => {
   test.each([429, 503])("by %p with Retry-After is left alone till then, in every event", async (status) => {
     const world = deliveryWorld()
@@ -322,6 +402,27 @@ describe("an event that a receiver never takes", () => {
   })
 })
 
+test.each([
+  ["refuses", answered(500)],
+  ["hangs at", unanswered("timeout")],
+])(
+  "an event that a busy receiver %s is tried less and less often, not after each success",
+  async (_, outcome) => {
+    const world = deliveryWorld({ random: () => 0.5 })
+    await world.hook()
+    const poison = await world.happens("acc_1")
+    world.receivers.answer = async (message) => (message.id === poison.id ? outcome : answered(200))
+    for (let i = 0; i < 720; i++) {
+      await world.happens("acc_2")
+      await world.pass(5000)
+    }
+    const tries = world.receivers.sent.filter((message) => message.id === poison.id).length
+    expect(tries).toBeGreaterThan(4)
+    expect(tries).toBeLessThan(12)
+    expect(world.receivers.sent.length - tries).toBe(720)
+  },
+)
+
 describe("a webhook that nothing gets through to", () => {
   test("is switched off after 72 hours with an event that says why, and loses nothing", async () => {
     const world = deliveryWorld({ random: () => 0.5 })
@@ -380,6 +481,79 @@ describe("a webhook that nothing gets through to", () => {
     await world.webhooks.change(acme, id, { enabled: true })
     await world.tick()
     expect(world.receivers.sent.map((message) => message.id)).toEqual([event.id])
+  })
+})
+
+describe("a webhook that is mended", () => {
+  test.each([answered(410), answered(429, 86_400), answered(500), answered(200)])(
+    "by another address hears nothing of how the old one answers late: %o",
+    async (late) => {
+      const world = deliveryWorld()
+      const { id } = await world.hook("https://old.example/")
+      const old = held()
+      world.receivers.answer = async (message) =>
+        message.url === "https://old.example/" ? old.answer(message) : answered(200)
+      const events = [await world.happens("acc_1"), await world.happens("acc_2")]
+      await world.fanOut()
+      const working = world.delivering.deliverDue()
+      await until(() => old.waiting.length === 2)
+      const mended = await world.webhooks.change(acme, id, { url: "https://new.example/" })
+      for (const { release } of old.waiting) release(late)
+      await working
+      await world.tick()
+      expect(world.sentTo("https://new.example/").toSorted()).toEqual(events.map((e) => e.id).toSorted())
+      expect(await world.webhooks.get(acme, id)).toEqual(mended)
+      expect(await world.statusOf(id)).toEqual(["delivered", "delivered"])
+    },
+  )
+
+  test("by being switched on sends what waited at once, for another 72 hours", async () => {
+    const world = deliveryWorld()
+    const { id } = await world.hook()
+    world.receivers.answer = async () => answered(503, 86_400)
+    const event = await world.happens("acc_1")
+    await world.tick()
+    await world.webhooks.change(acme, id, { enabled: false })
+    await world.pass(100 * hour, hour)
+    expect(world.receivers.sent).toHaveLength(1)
+    world.receivers.answer = async () => answered(503, 86_400)
+    await world.tick()
+    await world.webhooks.change(acme, id, { enabled: true })
+    await world.tick()
+    expect(world.receivers.sent.map((message) => message.id)).toEqual([event.id, event.id])
+    expect(await world.statusOf(id)).toEqual(["pending"])
+    // The receiver asked for a day; switched on once more it is not heeded any longer.
+    world.receivers.answer = async () => answered(200)
+    await world.webhooks.change(acme, id, { enabled: true })
+    await world.tick()
+    expect(await world.statusOf(id)).toEqual(["delivered"])
+  })
+
+  test("by an answer at the last moment stays on, though others in flight then failed", async () => {
+    const world = deliveryWorld()
+    const { id } = await world.hook()
+    world.receivers.answer = async () => answered(500)
+    await world.happens("acc_0")
+    await world.tick()
+    world.clock.at = new Date(world.clock.at.getTime() + 72 * hour)
+    const slow = held()
+    world.receivers.answer = slow.answer
+    for (let i = 1; i < 4; i++) await world.happens(`acc_${i}`)
+    await world.fanOut()
+    const working = world.delivering.deliverDue()
+    await until(() => slow.waiting.length === 4)
+    const good = slow.waiting.find(({ message }) => told(message).data.account_id === "acc_2")
+    good?.release(answered(200))
+    await until(() => world.sentTo("https://hooks.acme.example/").length === 5)
+    while ((await world.webhooks.get(acme, id)).failingSince !== null) await Bun.sleep(2)
+    for (const { release } of slow.waiting) release(answered(500))
+    await working
+    expect(await world.webhooks.get(acme, id)).toMatchObject({
+      enabled: true,
+      failures: 3,
+      failingSince: world.clock.at,
+    })
+    expect((await world.statusOf(id)).toSorted()).toEqual(["delivered", "pending", "pending", "pending"])
   })
 })
 

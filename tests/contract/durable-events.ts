@@ -216,8 +216,9 @@ export function eventRacesContract(database: () => DurableDatabase): void {
     const claims = await one.deliveries.claimDue(aClaimOfDeliveries())
     const settled = claims.map((claimed, i) => {
       const event = anEvent({ type: "webhook.disabled" })
-      const gone = { kind: "disabled", reason: "gone", status: 410, detail: "410", event } as const
-      return either(i).deliveries.settle(claimed, gone, noon)
+      const gone = { kind: "disabled", reason: "gone", since: null, status: 410, detail: "410" } as const
+      const settled = { ...gone, dueAt: noon, holdUntil: null, event }
+      return either(i).deliveries.settle(claimed, settled, noon)
     })
     expect(await Promise.all(settled)).toEqual(claims.map(() => true))
     expect((await two.webhooks.find(acme, webhook.id))?.failures).toBe(12)
@@ -225,9 +226,14 @@ export function eventRacesContract(database: () => DurableDatabase): void {
   })
 
   test("of webhooks added over two connections an owner gets as many as it may have", async () => {
-    const adds = Array.from({ length: 12 }, (_, i) => either(i).webhooks.add(aWebhook(), 5, anEvent()))
-    expect((await Promise.all(adds)).filter(Boolean)).toHaveLength(5)
-    expect(await one.webhooks.list(acme)).toHaveLength(5)
+    const all = Array.from({ length: 16 }, (_, i) => either(i))
+    await Promise.all(all.map((storage) => storage.webhooks.list(acme))) // a pool opens what it needs
+    for (let round = 0; round < 8; round++) {
+      const owner = { ...acme, tenant: `acme ${round}` }
+      const adds = all.map(({ webhooks }) => webhooks.add(aWebhook(owner), 2, anEvent(owner)))
+      expect((await Promise.all(adds)).filter(Boolean)).toHaveLength(2)
+      expect(await one.webhooks.list(owner)).toHaveLength(2)
+    }
   })
 
   test("a replay that succeeded is not undone by who forgets old events at the same moment", async () => {
@@ -272,11 +278,16 @@ export function eventRacesContract(database: () => DurableDatabase): void {
               )
             return
           case 3:
-            return await deliveries.replay(acme, webhook.id, { failedSince: new Date(0) }, noon)
+            return await deliveries.replay(acme, webhook.id, { failedSince: new Date(0), limit: 1000 }, noon)
           case 4:
             return await events.prune(after(1000), 10)
           case 5:
-            return await webhooks.change(acme, webhook.id, { failures: i, updatedAt: noon }, anEvent())
+            return await webhooks.change(
+              acme,
+              webhook.id,
+              { failures: i, ...(i % 12 === 5 && { enabled: true }), updatedAt: noon },
+              anEvent(),
+            )
         }
       })
       await Promise.all(work)
@@ -285,7 +296,7 @@ export function eventRacesContract(database: () => DurableDatabase): void {
         two.deliveries.fanOut(noon, 100),
         one.deliveries.claimDue(aClaimOfDeliveries()),
         two.events.prune(after(1000), 100),
-        two.deliveries.replay(acme, webhook.id, { failedSince: new Date(0) }, noon),
+        two.deliveries.replay(acme, webhook.id, { failedSince: new Date(0), limit: 1000 }, noon),
       ])
       expect(await database().query("select * from deliveries")).toEqual([])
     }

@@ -93,14 +93,17 @@ export function durableProofContract(database: () => DurableDatabase): void {
     expect(await everything("accounts")).toBe(before)
   })
 
-  test("of an account that is held already no column is touched but the time", async () => {
+  test("of an account that is held already no column is touched but the time, the detail and the reference", async () => {
     const { account } = unconfirmed()
     await hold(account)
     const before = await database().query("select * from accounts")
-    await hold({ ...account, handle: "other", updatedAt: after(99) })
+    const told = { healthDetail: "Confirm the other flow.", reference: "user-2" }
+    await hold({ ...account, ...told, handle: "other", updatedAt: after(99) })
     const [row] = await database().query("select * from accounts")
-    expect(row?.updated_at).not.toEqual(before[0]?.updated_at)
-    expect<object>({ ...row, updated_at: before[0]?.updated_at }).toEqual(before[0] ?? {})
+    const { updated_at, health_detail, reference } = before[0] ?? {}
+    expect(row?.updated_at).not.toEqual(updated_at)
+    expect([row?.health_detail, row?.reference]).toEqual([told.healthDetail, told.reference])
+    expect<object>({ ...row, updated_at, health_detail, reference }).toEqual(before[0] ?? {})
   })
 
   test("of a forgotten account nothing is left in the database", async () => {

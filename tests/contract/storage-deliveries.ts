@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import { array, assert, asyncProperty } from "fast-check"
 import type { DomainEvent } from "../../src/domain/event.ts"
 import type { Delivery, SettledAttempt, Webhook } from "../../src/domain/webhook.ts"
 import type { ClaimedDelivery, DeliveryList, Storage } from "../../src/ports/storage.ts"
@@ -15,6 +16,7 @@ import {
   noon,
   strangers,
 } from "../support/storage-fixtures.ts"
+import { deliveriesModel, someStep } from "./deliveries-model.ts"
 
 const delivered = { kind: "delivered", status: 204 } as const
 const failed = { kind: "failed", status: 500, detail: "It answered 500." } as const
@@ -26,11 +28,34 @@ const retry = (dueAt: Date, holdUntil: Date | null = null): SettledAttempt => ({
   detail: "Nobody answered.",
 })
 
+const gone = (event: DomainEvent, reason = "It is gone."): SettledAttempt & { kind: "disabled" } => ({
+  kind: "disabled",
+  reason,
+  since: null,
+  dueAt: after(90_000),
+  holdUntil: after(91_000),
+  status: 410,
+  detail: "It answered 410.",
+  event,
+})
+
 export function deliveriesContract(storage: () => Storage): void {
   describe("made", () => fanOutContract(storage))
   describe("claimed", () => claimContract(storage))
   describe("settled", () => settleContract(storage))
   describe("listed and replayed", () => replayContract(storage))
+
+  test("whatever happens in whatever order, what is kept and what may go out is what the rules say", async () => {
+    const steps = array(someStep, { maxLength: 80, size: "max" })
+    await assert(
+      asyncProperty(steps, async (taken) => {
+        const model = await deliveriesModel(storage())
+        for (const step of taken) await model.take(step)
+        await model.end()
+      }),
+      { numRuns: 25, endOnFailure: true },
+    )
+  }, 120_000)
 }
 
 /** What every part does with the store. */
@@ -122,19 +147,31 @@ function fanOutContract(storage: () => Storage): void {
     for (const webhook of webhooks) expect(await deliveriesOf(webhook)).toEqual([])
   })
 
-  test("a webhook is told of what happens from its first moment on", async () => {
-    const webhook = await addWebhook(storage(), { createdAt: noon })
-    const [, same, later] = await happen(storage(), { at: after(-1) }, { at: noon }, { at: after(1) })
+  test("a webhook is told of what is stored from its own event on, whatever the clocks say", async () => {
+    await happen(storage(), { at: after(99) })
+    const webhook = await addWebhook(storage(), { createdAt: noon, events: ["*"] })
+    const later = await happen(storage(), { at: after(-5) }, { at: noon }, { at: after(1) })
     await fanOutAll(storage())
-    const told = (await deliveriesOf(webhook)).map(({ eventId }) => eventId)
-    expect(told.toSorted()).toEqual([same?.id ?? "", later?.id ?? ""].toSorted())
+    const deliveries = await storage().deliveries.list(acme, webhook.id, {}, { limit: 9 })
+    const told = deliveries.items.map(({ event }) => event).toReversed()
+    expect(told[0]).toMatchObject({ type: "webhook.created", webhookId: webhook.id })
+    expect(told.slice(1)).toEqual([...later])
+  })
+
+  test("a webhook whose own event was forgotten is told of all that comes", async () => {
+    const webhook = await addWebhook(storage())
+    await fanOutAll(storage())
+    expect(await storage().events.prune(after(1), 10)).toBe(1)
+    const [event] = await happen(storage(), { at: after(-5) })
+    await fanOutAll(storage())
+    expect((await deliveriesOf(webhook)).map(({ eventId }) => eventId)).toEqual([event?.id ?? ""])
   })
 
   test("events are taken once, at most so many in one call, whether or not anybody is told", async () => {
-    await happen(storage(), {}, {}, {}, {}, {})
     const webhook = await addWebhook(storage())
+    await happen(storage(), {}, {}, {}, {}, {})
     expect(await storage().deliveries.fanOut(noon, 4)).toBe(4)
-    expect(await deliveriesOf(webhook)).toHaveLength(4)
+    expect(await deliveriesOf(webhook)).toHaveLength(3)
     expect(await storage().deliveries.fanOut(noon, 4)).toBe(2)
     expect(await storage().deliveries.fanOut(noon, 4)).toBe(0)
     expect(await deliveriesOf(webhook)).toHaveLength(5)
@@ -320,6 +357,23 @@ function claimContract(storage: () => Storage): void {
     expect((await deliveriesOf(slow, "pending")).filter(({ attempts }) => attempts === 0)).toHaveLength(8)
   })
 
+  test("owners with fewer attempts under way come first, however long another's wait", async () => {
+    const busy = await addWebhook(storage())
+    await addWebhook(storage())
+    const strange = await addWebhook(storage(), strangers[0])
+    await tell({}, {}, {})
+    await claim({ limit: 2, until: after(50) })
+    await happen(storage(), { ...strangers[0] })
+    await fanOutAll(storage(), after(1))
+    const owners = (claims: readonly ClaimedDelivery[]) => claims.map(({ webhook }) => webhook.tenant)
+    const again = await claim({ now: after(1), until: after(60), limit: 2 })
+    expect(owners(again)).toEqual([strange.tenant, busy.tenant])
+    // Those whose leases have run out count no more.
+    await happen(storage(), { ...strangers[0] })
+    await fanOutAll(storage(), after(2))
+    expect(owners(await claim({ now: after(50), limit: 1 }))).toEqual([busy.tenant])
+  })
+
   test("an account with hundreds of events that wait keeps nothing from the others of its webhook", async () => {
     await addWebhook(storage())
     const [accountId, others] = [anId("acc"), [anId("acc"), anId("acc"), anId("acc")]]
@@ -426,7 +480,7 @@ function settleContract(storage: () => Storage): void {
     })
   })
 
-  test("one success clears its webhook, and makes due what waited for it", async () => {
+  test("one success after five minutes without one makes due what waited for it", async () => {
     const webhook = await addWebhook(storage())
     const other = await addWebhook(storage())
     await tell({}, {}, {}, {})
@@ -435,18 +489,29 @@ function settleContract(storage: () => Storage): void {
     const [one, two, ended, last] = ofWebhook
     if (!one || !two || !ended || !last) throw new Error("four were due")
     for (const each of claims.filter((each) => each.webhook.id === other.id))
-      await settle(each, retry(after(90_000)), after(1))
+      await settle(each, retry(after(990_000)), after(1))
     await settle(ended, failed, after(1))
-    await settle(one, retry(after(50_000), after(60_000)), after(2))
+    await settle(one, retry(after(950_000), after(960_000)), after(2))
     await settle(two, retry(after(-7)), after(3))
-    expect(await settle(last, delivered, after(100))).toBe(true)
+    expect(await settle(last, delivered, after(300_001))).toBe(true)
     expect(await now(webhook)).toEqual(webhook)
     const dueAt = new Map((await deliveriesOf(webhook)).map((each) => [each.eventId, each.dueAt]))
-    expect(dueAt.get(one.event.id)).toEqual(after(100))
+    expect(dueAt.get(one.event.id)).toEqual(after(300_001))
     expect(dueAt.get(two.event.id)).toEqual(after(-7))
     expect(dueAt.get(ended.event.id)).toEqual(noon)
-    expect((await deliveriesOf(other)).map((each) => each.dueAt)).toEqual(Array(4).fill(after(90_000)))
-    expect(await claim({ now: after(100) })).toHaveLength(2)
+    expect((await deliveriesOf(other)).map((each) => each.dueAt)).toEqual(Array(4).fill(after(990_000)))
+    expect(await claim({ now: after(300_001) })).toHaveLength(2)
+  })
+
+  test("a success sooner than that leaves what waits as it is", async () => {
+    const webhook = await addWebhook(storage())
+    await tell({}, {})
+    const [one, two] = await claim()
+    if (!one || !two) throw new Error("two were due")
+    await settle(one, retry(after(950_000)), after(1))
+    await settle(two, delivered, after(300_000))
+    expect(await now(webhook)).toEqual(webhook)
+    expect((await deliveriesOf(webhook, "pending")).map(({ dueAt }) => dueAt)).toEqual([after(950_000)])
   })
 
   test("a success of one that was only held back clears that, and leaves what waits as it is", async () => {
@@ -473,13 +538,7 @@ function settleContract(storage: () => Storage): void {
     const events = claims.map(() => anEvent({ type: "webhook.disabled", webhookId: webhook.id }))
     for (const [i, claimed] of claims.entries()) {
       const event = events[i] ?? anEvent()
-      const gone = {
-        kind: "disabled",
-        reason: `It is gone (${i}).`,
-        status: 410,
-        detail: "It answered 410.",
-      } as const
-      expect(await settle(claimed, { ...gone, event }, after(i + 1))).toBe(true)
+      expect(await settle(claimed, gone(event, `It is gone (${i}).`), after(i + 1))).toBe(true)
     }
     expect(await now(webhook)).toEqual({
       ...webhook,
@@ -495,9 +554,35 @@ function settleContract(storage: () => Storage): void {
     expect(await deliveriesOf(webhook)).toEqual(
       claims.map(({ delivery }) => ({ ...delivery, ...last })).toReversed(),
     )
+    expect(await claim({ now: after(99_000) })).toEqual([])
     const on = { enabled: true, disabledReason: null, updatedAt: noon }
     await storage().webhooks.change(acme, webhook.id, on, anEvent())
     expect(await claim()).toHaveLength(2)
+  })
+
+  test("one that is no longer failing since the time it was judged by is not switched off; the attempt is made again", async () => {
+    const webhook = await addWebhook(storage(), { failingSince: after(-9) })
+    await tell({}, {}, {})
+    const [one, two, three] = await claim()
+    if (!one || !two || !three) throw new Error("three were due")
+    await settle(one, delivered, after(1))
+    await settle(two, retry(after(70)), after(2))
+    const event = anEvent({ type: "webhook.disabled" })
+    expect(await settle(three, { ...gone(event), since: after(-9) }, after(3))).toBe(true)
+    expect(await now(webhook)).toEqual({
+      ...webhook,
+      failingSince: after(2),
+      failures: 2,
+      holdUntil: after(91_000),
+    })
+    const last = { lastStatus: 410, lastDetail: "It answered 410." }
+    expect((await deliveriesOf(webhook))[0]).toEqual({ ...three.delivery, ...last, dueAt: after(90_000) })
+    expect((await eventsOf(storage())).map(({ type }) => type)).not.toContain("webhook.disabled")
+    const [again] = await claim({ now: after(91_000) })
+    if (!again) throw new Error("one was due")
+    expect(await settle(again, { ...gone(event), since: after(2) }, after(91_001))).toBe(true)
+    expect(await now(webhook)).toMatchObject({ enabled: false })
+    expect((await eventsOf(storage())).at(-1)).toEqual(event)
   })
 
   test("a webhook that the tenant has switched off meanwhile stays as the tenant left it", async () => {
@@ -507,8 +592,7 @@ function settleContract(storage: () => Storage): void {
     const off = { enabled: false, updatedAt: after(1) }
     await storage().webhooks.change(acme, webhook.id, off, anEvent({ type: "webhook.updated" }))
     const event = anEvent({ type: "webhook.disabled" })
-    const gone = { kind: "disabled", reason: "It is gone.", status: 410, detail: "410", event } as const
-    expect(await settle(claimed, gone, after(2))).toBe(true)
+    expect(await settle(claimed, gone(event), after(2))).toBe(true)
     expect(await now(webhook)).toEqual({ ...webhook, ...off, failures: 1, failingSince: after(2) })
     expect((await eventsOf(storage())).map(({ type }) => type)).not.toContain("webhook.disabled")
   })
@@ -544,14 +628,7 @@ function settleContract(storage: () => Storage): void {
     const webhook = await addWebhook(storage())
     const [event] = await tell({})
     const claimed = await claimOne()
-    const gone = {
-      kind: "disabled",
-      reason: "r",
-      status: 410,
-      detail: "d",
-      event: event ?? anEvent(),
-    } as const
-    await expect(settle(claimed, gone, after(1))).rejects.toThrow()
+    await expect(settle(claimed, gone(event ?? anEvent()), after(1))).rejects.toThrow()
     expect(await now(webhook)).toEqual(webhook)
     expect(await deliveriesOf(webhook)).toEqual([claimed.delivery])
     expect(await settle(claimed)).toBe(true)
@@ -670,7 +747,9 @@ function replayContract(storage: () => Storage): void {
       const i = events.findIndex(({ id }) => id === claimed.event.id)
       await settle(claimed, i === 3 ? delivered : i === 4 ? retry(after(50_000)) : failed)
     }
-    expect(await storage().deliveries.replay(acme, webhook.id, { failedSince: after(1) }, after(70))).toBe(2)
+    expect(
+      await storage().deliveries.replay(acme, webhook.id, { failedSince: after(1), limit: 1000 }, after(70)),
+    ).toBe(2)
     const statuses = async (of: Webhook) => (await deliveriesOf(of)).map(({ status }) => status).toReversed()
     expect(await statuses(webhook)).toEqual(["failed", "pending", "pending", "delivered", "pending"])
     expect(await statuses(other)).toEqual(["failed", "failed", "failed", "delivered", "pending"])
@@ -679,8 +758,28 @@ function replayContract(storage: () => Storage): void {
       after(70),
       after(70),
     ])
-    expect(await storage().deliveries.replay(acme, webhook.id, { failedSince: after(1) }, after(71))).toBe(0)
+    expect(
+      await storage().deliveries.replay(acme, webhook.id, { failedSince: after(1), limit: 1000 }, after(71)),
+    ).toBe(0)
     expect((await now(webhook)).failures).toBe(1)
+  })
+
+  test("of many failed ones at most so many are made pending anew in one call, the oldest first", async () => {
+    const webhook = await addWebhook(storage())
+    const events = await tell({ type: "account.expiring" }, {}, {}, {}, {})
+    for (const claimed of await claim()) await settle(claimed, failed)
+    const replay = () =>
+      storage().deliveries.replay(acme, webhook.id, { failedSince: noon, limit: 3 }, after(70))
+    const pending = async () => (await deliveriesOf(webhook, "pending")).map(({ eventId }) => eventId)
+    expect(await replay()).toBe(3)
+    expect(await pending()).toEqual(
+      events
+        .slice(0, 3)
+        .map(({ id }) => id)
+        .toReversed(),
+    )
+    expect([await replay(), await replay()]).toEqual([2, 0])
+    expect(await pending()).toHaveLength(5)
   })
 
   test("a replayed one goes out before the later ones of its account that still wait", async () => {
@@ -704,7 +803,9 @@ function replayContract(storage: () => Storage): void {
       expect(page).toEqual({ items: [], position: null, more: false })
       const eventId = event?.id ?? ""
       expect(await storage().deliveries.replay(stranger, webhook.id, { eventId }, noon)).toBe(0)
-      expect(await storage().deliveries.replay(stranger, webhook.id, { failedSince: noon }, noon)).toBe(0)
+      expect(
+        await storage().deliveries.replay(stranger, webhook.id, { failedSince: noon, limit: 1000 }, noon),
+      ).toBe(0)
     }
     expect(await deliveriesOf(webhook)).toEqual(before)
   })
@@ -719,6 +820,8 @@ function replayContract(storage: () => Storage): void {
     expect(await storage().deliveries.replay(acme, none.id, { eventId }, noon)).toBe(0)
     expect(await storage().deliveries.replay(acme, anId("wh"), { eventId }, noon)).toBe(0)
     expect(await storage().deliveries.replay(acme, webhook.id, { eventId: anId("evt") }, noon)).toBe(0)
-    expect(await storage().deliveries.replay(acme, webhook.id, { failedSince: noon }, noon)).toBe(0)
+    expect(
+      await storage().deliveries.replay(acme, webhook.id, { failedSince: noon, limit: 1000 }, noon),
+    ).toBe(0)
   })
 }

@@ -180,6 +180,27 @@ export function eventsContract(storage: () => Storage): void {
     expect(await eventsOf(storage())).toEqual([])
   })
 
+  test("what waits only for webhooks that are off goes with its event; what one that is on waits for stays", async () => {
+    const off = await addWebhook(storage(), { enabled: false })
+    await happen(storage(), { type: "account.updated" })
+    const on = await addWebhook(storage(), { events: ["account.connected"] })
+    const [kept] = await happen(storage(), { type: "account.connected" })
+    await fanOutAll(storage())
+    expect(await storage().events.prune(after(1), 10)).toBe(3)
+    expect(idsOf(await eventsOf(storage()))).toEqual([kept?.id ?? ""])
+    const deliveriesOf = async ({ id }: { readonly id: string }) =>
+      (await storage().deliveries.list(acme, id, {}, { limit: 9 })).items.map(({ event }) => event.id)
+    expect([await deliveriesOf(off), await deliveriesOf(on)]).toEqual([[kept?.id ?? ""], [kept?.id ?? ""]])
+    await storage().webhooks.change(
+      acme,
+      on.id,
+      { enabled: false, updatedAt: noon },
+      anEvent({ at: after(2) }),
+    )
+    expect(await storage().events.prune(after(1), 10)).toBe(1)
+    expect([await deliveriesOf(off), await deliveriesOf(on)]).toEqual([[], []])
+  })
+
   test("after the newest event was forgotten, who goes on from it misses nothing that comes", async () => {
     await happen(storage(), {}, {}, {})
     const { position } = await storage().events.list(acme, {}, { limit: 5 })

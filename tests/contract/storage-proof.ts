@@ -158,17 +158,36 @@ export function proofContract(storage: () => Storage): void {
     }
   })
 
-  test("one that is unconfirmed already keeps all it has but for the time", async () => {
-    const one = unconfirmed({ updatedAt: after(1) }, { refreshToken: sealed("first") })
-    await held(one)
-    const before = await heldOf(storage(), one.account)
-    const again = unconfirmed({ ...one.account, id: anId("acc"), handle: "other", updatedAt: after(99) })
-    const flow = await held(again)
-    const account = { ...one.account, updatedAt: after(99) }
-    expect(await heldOf(storage(), account)).toEqual({ ...before, account })
-    expect(await findAccount(again.account)).toBeUndefined()
-    expect(await findCandidates(flow)).toEqual({ flow, app: null, candidates })
-  })
+  test.each([
+    ["user-1", "user-2", "user-2"],
+    ["user-1", null, "user-1"],
+    [null, "user-2", "user-2"],
+  ])(
+    "one that is unconfirmed already keeps all it has but for the time, the detail and a reference: %p, %p",
+    async (first, second, kept) => {
+      const one = unconfirmed(
+        { updatedAt: after(1), healthDetail: "Confirm the first flow.", reference: first },
+        { refreshToken: sealed("first") },
+      )
+      await held(one)
+      const before = await heldOf(storage(), one.account)
+      const told = { healthDetail: "Confirm the second flow.", updatedAt: after(99) }
+      const again = unconfirmed({
+        ...one.account,
+        ...told,
+        id: anId("acc"),
+        handle: "other",
+        reference: second,
+      })
+      const flow = await held(again)
+      const account = { ...one.account, ...told, reference: kept }
+      expect(await heldOf(storage(), account)).toEqual({ ...before, account })
+      expect(await findAccount(again.account)).toBeUndefined()
+      expect(await findCandidates(flow)).toEqual({ flow, app: null, candidates })
+      const listed = await storage().accounts.list(acme, { reference: String(kept) }, { limit: 10 })
+      expect(listed.items).toEqual([account])
+    },
+  )
 
   test("one upstream account of several owners is several accounts, each held alone", async () => {
     const account = await keep(storage())

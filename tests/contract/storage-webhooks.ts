@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test"
+import type { Webhook } from "../../src/domain/webhook.ts"
 import type { Storage, WebhookChange } from "../../src/ports/storage.ts"
 import {
+  aClaimOfDeliveries,
   acme,
   addWebhook,
   after,
@@ -89,6 +91,76 @@ export function webhooksContract(storage: () => Storage): void {
     await change({ description, disabledReason, previousSecret, previousSecretUntil, updatedAt: after(50) })
     await change({ failingSince, holdUntil, failures: 0, enabled: true, updatedAt: after(51) })
     await change({ ...full, updatedAt: after(60) })
+  })
+
+  test.each([{ url: "https://new.example/" }, { enabled: true }])(
+    "changed to %o it starts what waits anew, and attempts under way settle nothing",
+    async (change) => {
+      const webhook = await addWebhook(storage())
+      const other = await addWebhook(storage())
+      const { deliveries, webhooks } = storage()
+      await happen(storage(), {}, {}, {})
+      await fanOutAll(storage())
+      const claims = await deliveries.claimDue(aClaimOfDeliveries({ until: after(40) }))
+      const [ended, waiting, ...flying] = claims.filter((each) => each.webhook.id === webhook.id)
+      if (!ended || !waiting || !flying[0]) throw new Error("three were due")
+      const failed = { status: 500, detail: "It answered 500." } as const
+      await deliveries.settle(ended, { kind: "failed", ...failed }, after(1))
+      const retry = { kind: "retry", ...failed, dueAt: after(86_400_000), holdUntil: null } as const
+      await deliveries.settle(waiting, retry, after(1))
+      const deliveriesOf = async ({ id }: Webhook) =>
+        (await deliveries.list(acme, id, {}, { limit: 9 })).items.map(({ delivery }) => delivery)
+      const [before, others] = [await deliveriesOf(webhook), await deliveriesOf(other)]
+      const mended = await webhooks.change(acme, webhook.id, { ...change, updatedAt: after(7) }, anEvent())
+      const anew = { attempts: 0, firstAttemptAt: null, dueAt: after(7) }
+      expect(await deliveriesOf(webhook)).toEqual(
+        before.map((each) => (each.status === "pending" ? { ...each, ...anew } : each)),
+      )
+      expect(await deliveriesOf(other)).toEqual(others)
+      const late = { since: null, reason: "gone", event: anEvent({ type: "webhook.disabled" }) }
+      const gone = { kind: "disabled", ...failed, dueAt: noon, holdUntil: null, ...late } as const
+      for (const settled of [gone, { ...retry, holdUntil: after(86_400_000) }])
+        expect(await deliveries.settle(flying[0], settled, after(8))).toBe(false)
+      expect(await webhooks.find(acme, webhook.id)).toEqual(mended)
+      const again = await deliveries.claimDue(aClaimOfDeliveries({ now: after(9), until: after(50) }))
+      expect(again.map((each) => [each.webhook.id, each.delivery.attempts])).toEqual([
+        [webhook.id, 1],
+        [webhook.id, 1],
+      ])
+    },
+  )
+
+  test.each([{ enabled: false }, { events: ["*"] }, { description: "other" }])(
+    "changed to %o it leaves what waits as it is",
+    async (change) => {
+      const webhook = await addWebhook(storage())
+      const { deliveries, webhooks } = storage()
+      await happen(storage(), {})
+      await fanOutAll(storage())
+      const [claimed] = await deliveries.claimDue(aClaimOfDeliveries())
+      if (!claimed) throw new Error("one was due")
+      await webhooks.change(acme, webhook.id, { ...change, updatedAt: after(7) }, anEvent())
+      const { items } = await deliveries.list(acme, webhook.id, {}, { limit: 9 })
+      expect(items.map(({ delivery }) => delivery)).toEqual([claimed.delivery])
+      expect(await deliveries.settle(claimed, { kind: "delivered", status: 204 }, after(8))).toBe(true)
+    },
+  )
+
+  test("of changes at once that expect the same secret one is made, and no event tells of the others", async () => {
+    const webhook = await addWebhook(storage())
+    const changes = Array.from({ length: 6 }, (_, i) =>
+      storage().webhooks.change(
+        acme,
+        webhook.id,
+        { secret: sealed(`secret ${i}`), previousSecret: webhook.secret, updatedAt: after(1) },
+        anEvent({ type: "webhook.updated" }),
+        { secret: webhook.secret },
+      ),
+    )
+    const made = (await Promise.all(changes)).filter((changed) => changed !== undefined)
+    expect(made).toHaveLength(1)
+    expect(await storage().webhooks.find(acme, webhook.id)).toEqual(made[0])
+    expect((await eventsOf(storage())).filter(({ type }) => type === "webhook.updated")).toHaveLength(1)
   })
 
   test("changing one leaves the others", async () => {

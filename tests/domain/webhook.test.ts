@@ -165,7 +165,7 @@ describe("after an attempt", () => {
 
   test("410 switches the webhook off at once", () => {
     const settled = settle({ outcome: answered(410) })
-    expect(settled).toMatchObject({ kind: "disabled", status: 410 })
+    expect(settled).toMatchObject({ kind: "disabled", status: 410, since: null })
     if (settled.kind !== "disabled") throw new Error()
     expect(settled.reason).toContain("wants no more events")
     expect(settled.event).toMatchObject({ type: "webhook.disabled", detail: settled.reason })
@@ -243,6 +243,15 @@ describe("after an attempt", () => {
       "No attempt has succeeded for 72 hours. The last one: The receiver answered 503. Mend it and set enabled to true; what was not delivered waits for that.",
     )
     expect(settled.event.detail).toBe(settled.reason)
+    // Where somebody gets through meanwhile, it is made again as any other.
+    const retried = failing(72 * hour - 1)
+    if (retried.kind !== "retry") throw new Error(retried.kind)
+    expect(settled).toMatchObject({ status: 503, detail: retried.detail })
+    expect([settled.since, settled.dueAt, settled.holdUntil]).toEqual([
+      before(72 * hour),
+      retried.dueAt,
+      retried.holdUntil,
+    ])
   })
 
   test("one event that fails for 72 hours beside others that do not is given up", () => {

@@ -188,6 +188,25 @@ describe("the list", () => {
     })
   })
 
+  test("takes a cursor beside the filters it was given for alone", async () => {
+    const { world, as } = await five
+    const cursors = [
+      ["", (await list(world, as, "?limit=1")).next_cursor],
+      ["provider=x&", (await list(world, as, "?provider=x&limit=1")).next_cursor],
+      ["health=active&", (await list(world, as, "?health=active&limit=1")).next_cursor],
+      ["q=e&", (await list(world, as, "?q=e&limit=1")).next_cursor],
+    ] as const
+    const others = ["", "provider=x&", "provider=tiktok&", "health=active&", "q=e&", "q=x&", "reference=x&"]
+    for (const [filters, cursor] of cursors) {
+      expect(cursor).toBeString()
+      expect((await list(world, as, `?${filters}cursor=${cursor}`)).items).not.toEqual([])
+      for (const other of others.filter((other) => other !== filters)) {
+        const response = await world.call("GET", `${path}?${other}cursor=${cursor}`, { as })
+        await expectProblem(response, 400, "invalid_input", { words: /these filters/, fields: ["cursor"] })
+      }
+    }
+  })
+
   test("refuses a cursor that is not its own, letter by letter", async () => {
     const { world, as } = await five
     const cursor = (await list(world, as, "?limit=2")).next_cursor ?? ""

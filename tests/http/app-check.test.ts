@@ -155,6 +155,13 @@ test("what was mended is found mended", async () => {
   const id = await storeApp(keys.test, "tiktok", { client_secret: "wrong-secret-1" })
   expect((await check(keys.test, id)).ok).toBe(false)
   await call("PATCH", `/v1/oauth-apps/${id}`, keys.test, { client_secret: "made-up-right-one" })
+  const tooSoon = await call("POST", `/v1/oauth-apps/${id}/check`, keys.test)
+  expect([tooSoon.status, tooSoon.headers.get("retry-after")]).toEqual([429, "10"])
+  expect(await tooSoon.json()).toMatchObject({
+    code: "rate_limited",
+    detail: expect.stringContaining("ask again in 10 s"),
+  })
+  mooring.clock.offsetMs += 10_000
   expect((await check(keys.test, id)).ok).toBe(true)
 })
 
@@ -207,17 +214,20 @@ test("a credential is needed, and of a key the scope apps", async () => {
   expect(await refused.json()).toMatchObject({ code: "insufficient_key_scope" })
 })
 
-test("it takes POST alone, and whatever a body says is not looked at", async () => {
+test("it takes POST alone, and no body", async () => {
   const id = await storeApp(keys.test, "x")
   for (const method of ["GET", "PUT", "PATCH", "DELETE"]) {
     expect((await call(method, `/v1/oauth-apps/${id}/check`, keys.test)).status).toBe(405)
   }
-  expect(
-    (await call("POST", `/v1/oauth-apps/${id}/check`, keys.test, { client_id: "unknown-client" })).status,
-  ).toBe(200)
+  const refused = await call("POST", `/v1/oauth-apps/${id}/check`, keys.test, { client_id: "unknown-client" })
+  expect(refused.status).toBe(400)
+  expect(await refused.json()).toMatchObject({
+    code: "invalid_input",
+    detail: expect.stringContaining("takes no body"),
+  })
   const url = `${mooring.url}/v1/oauth-apps/${id}/check`
   const headers = { authorization: `Bearer ${keys.test}`, "content-type": "text/plain" }
-  expect((await fetch(url, { method: "POST", headers, body: "{" })).status).toBe(200)
+  expect((await fetch(url, { method: "POST", headers, body: "" })).status).toBe(200)
 })
 
 test("of a live app the provider itself is asked, and what it repeats of the secret is nowhere", async () => {

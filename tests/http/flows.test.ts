@@ -370,7 +370,10 @@ describe("the list of flows", () => {
       await expectProblem(response, 400, "invalid_input", { fields: ["cursor"] })
     }
     const flipped = `${next_cursor?.slice(0, -1)}${next_cursor?.endsWith("A") ? "E" : "A"}`
-    const signed = world.signer.sign("cursor", JSON.stringify(["accounts", "acme", "live", "flow_0"]))
+    const signed = world.signer.sign(
+      "cursor",
+      JSON.stringify([JSON.stringify(["accounts", {}]), "acme", "live", "flow_0"]),
+    )
     for (const cursor of [
       "",
       ".",
@@ -382,6 +385,28 @@ describe("the list of flows", () => {
     ]) {
       const response = await world.call("GET", `/v1/oauth/flows?cursor=${cursor}`, { as })
       await expectProblem(response, 400, "invalid_input", { words: /next_cursor as it came/ })
+    }
+  })
+
+  test("takes a cursor beside the filters it was given for alone", async () => {
+    const { world, as, list, ids } = await worldWithFlows()
+    await world.startFlow(as)
+    for (const filters of ["", "status=pending&", "provider=x&"]) {
+      const { next_cursor } = await list(`?${filters}limit=1`)
+      expect((await list(`?${filters}cursor=${next_cursor}`)).items).not.toEqual([])
+      const others = [
+        "",
+        "status=pending&",
+        "status=failed&",
+        "provider=x&",
+        "reason=access_denied&",
+        "reference=user-1&",
+        `oauth_app_id=${ids.tiktok}&`,
+      ]
+      for (const other of others.filter((other) => other !== filters)) {
+        const response = await world.call("GET", `/v1/oauth/flows?${other}cursor=${next_cursor}`, { as })
+        await expectProblem(response, 400, "invalid_input", { words: /these filters/, fields: ["cursor"] })
+      }
     }
   })
 

@@ -242,6 +242,16 @@ describe("a connect that asks for proof", () => {
     expect(await (await confirm(later.id, later.code)).json()).toMatchObject({ account_ids: [account?.id] })
   })
 
+  test("held twice says how to confirm the later one, and is listed under its reference", async () => {
+    const { held, accounts } = await proofWorld()
+    const first = await held({ reference: "user-1" })
+    const later = await held({ reference: "user-2" })
+    expect(await accounts("?reference=user-1")).toEqual([])
+    const [account] = await accounts("?reference=user-2")
+    expect(account?.health_detail).toContain(`/v1/oauth/flows/${later.id}/confirm`)
+    expect(account?.health_detail).not.toContain(first.id)
+  })
+
   test("that is deleted unconfirmed is forgotten here alone, with nothing revoked at the provider", async () => {
     const { world, as, held, confirm, accounts, events } = await proofWorld()
     const { id, code } = await held()
@@ -261,7 +271,16 @@ describe("a connect that asks for proof", () => {
     const { world, as, app, start, callback } = await proofWorld()
     const { state } = await start()
     await world.call("PATCH", `/v1/oauth-apps/${app.id}`, { as, body: { allowed_return_urls: [] } })
-    await expectUnproven(await callback(state))
+    for (let i = 0; i < 2; i++) {
+      const response = await callback(state)
+      expect([response.status, response.headers.get("location")]).toEqual([200, null])
+      const html = await response.text()
+      expect(html).toContain("<h1>X was not connected</h1>")
+      expect(html).toContain("no longer allows the address")
+      expect(html).toContain("Tell whoever runs the site, then connect again.")
+      expect(html).not.toMatch(/begun in|began in|connect_code|ticket|<a\b|<form/)
+    }
+    await expectUnproven(await callback(state, "code=made-up-code"))
   })
 })
 

@@ -300,6 +300,33 @@ describe("testing a webhook", () => {
     expect(await read(world, as, `/v1/webhooks/${id}`)).toMatchObject({ enabled: true, failing_since: null })
   })
 
+  test("is done four at a time for one tenant, and none is held against another", async () => {
+    const { world, as } = await ready()
+    const other = await world.key({ tenant: "globex", scopes: ["webhooks"] })
+    const ids = [await created(world, as), await created(world, as)].map(({ id }) => id)
+    const theirs = await created(world, other)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    world.receivers.answer = async () => {
+      await promise
+      return answered(200)
+    }
+    const send = (key: string, id = "") => world.call("POST", `/v1/webhooks/${id}/test`, { as: key })
+    const waiting = [0, 1, 0, 1].map((i) => send(as, ids[i]))
+    while (world.receivers.sent.length < 4) await Bun.sleep(1)
+    const fifth = send(as, ids[0])
+    await Bun.sleep(5)
+    const another = send(other, theirs.id)
+    while (world.receivers.sent.length < 5) await Bun.sleep(1)
+    resolve()
+    const refused = await fifth
+    expect(refused.headers.get("retry-after")).toBe("5")
+    await expectProblem(refused, 429, "rate_limited", { words: /4 tests are under way/ })
+    for (const response of await Promise.all([...waiting, another])) expect(response.status).toBe(200)
+    for (let i = 0; i < 6; i++) expect((await send(as, "wh_none")).status).toBe(404)
+    expect((await send(as, ids[0])).status).toBe(200)
+    expect(world.receivers.sent).toHaveLength(6)
+  })
+
   test("works while it is switched off", async () => {
     const { world, as } = await ready()
     const { id } = await created(world, as)

@@ -215,11 +215,19 @@ export function aWebhook(change: Partial<Webhook> = {}): Webhook {
   }
 }
 
-/** Adds a webhook, with an event that is stored before all that any webhook is told of. */
+const allButWebhooks = ["account.*", "connect.*", "oauth_app.*", "api_key.*"]
+
+/** Adds a webhook, with an event that is older than all others; it asks for everything but what happens to webhooks. */
 export async function addWebhook(storage: Storage, change: Partial<Webhook> = {}): Promise<Webhook> {
-  const webhook = aWebhook(change)
+  const webhook = aWebhook({ events: allButWebhooks, ...change })
   const { tenant, environment } = webhook
-  const event = anEvent({ tenant, environment, type: "webhook.created", at: new Date(0) })
+  const event = anEvent({
+    tenant,
+    environment,
+    type: "webhook.created",
+    webhookId: webhook.id,
+    at: new Date(0),
+  })
   if (!(await storage.webhooks.add(webhook, 1000, event))) throw new Error("a webhook was not added")
   return webhook
 }

@@ -13,7 +13,7 @@ import type { RegisterAccount } from "../../application/register-account.ts"
 import type { StartConnect } from "../../application/start-connect.ts"
 import type { ViewFlows } from "../../application/view-flow.ts"
 import type { ManageWebhooks } from "../../application/webhooks.ts"
-import { ConnectError } from "../../domain/errors.ts"
+import { ConnectError, refuseFaults } from "../../domain/errors.ts"
 import type { OAuthErrorReason } from "../../domain/oauth-error.ts"
 import type { ProviderName } from "../../domain/provider.ts"
 import { accountRoutes, tokenRoutes } from "./account-routes.ts"
@@ -24,11 +24,11 @@ import { contextOf } from "./context.ts"
 import { docsRoutes } from "./docs-routes.ts"
 import { eventRoutes } from "./event-routes.ts"
 import { healthRoutes } from "./health-routes.ts"
-import { readJson } from "./json-body.ts"
+import { readJson, refuseBody } from "./json-body.ts"
 import { oauthAppRoutes } from "./oauth-app-routes.ts"
 import { faultPage } from "./pages.ts"
 import { problem } from "./problem.ts"
-import { readSchemaErrors } from "./schemas.ts"
+import { readSchemaErrors, unknownField } from "./schemas.ts"
 import { bodilessWebhookRoutes, webhookRoutes } from "./webhook-routes.ts"
 
 /** The use cases behind the routes. */
@@ -55,48 +55,62 @@ export interface Application {
 
 /** The routes. Elysia's defaults that are not ours: the host decides no path, nothing is dropped silently, no slash is forgiven. */
 export function httpApp(application: Application, onFault: (fault: unknown, requestId: string) => void) {
-  return (
-    new Elysia({ handler: { standardHostname: false }, normalize: false, strictPath: true })
-      // Before the routes: placed after, it would miss what fails in parse and derive.
-      .onError({ as: "global" }, ({ error, request, route }) => {
-        const context = contextOf(request)
-        context.route ??= route
-        const refusal = readError(error)
-        if (refusal instanceof ConnectError) return problem(refusal, context.id)
-        onFault(error, context.id)
-        return browserRoutes.includes(route) ? faultPage(context.id) : problem(refusal, context.id)
-      })
-      // Elysia parses whatever is no GET; a DELETE has no body that says anything.
-      .onParse({ as: "global" }, ({ request, route }) =>
-        request.method === "DELETE" || withoutJson.includes(route) ? null : readJson(request),
-      )
-      .onTransform({ as: "global" }, ({ request, route }) => {
-        contextOf(request).route = route
-      })
-      .use(oauthAppRoutes(application.oauthApps, application.checkApp, application.redirectUri))
-      .use(callbackRoutes(application.complete))
-      .use(choosingRoutes(application.choose))
-      .use(startRoutes(application))
-      .use(accountRoutes(application))
-      .use(tokenRoutes(application.tokens))
-      .use(apiKeyRoutes(application.apiKeys))
-      .use(eventRoutes(application.events))
-      .use(webhookRoutes(application.webhooks))
-      .use(docsRoutes())
-      .use(healthRoutes(application.ready))
+  const app = new Elysia({ handler: { standardHostname: false }, normalize: false, strictPath: true })
+    // Before the routes: placed after, it would miss what fails in parse and derive.
+    .onError({ as: "global" }, ({ error, request, route }) => {
+      const context = contextOf(request)
+      context.route ??= route
+      const refusal = readError(error)
+      if (refusal instanceof ConnectError) return problem(refusal, context.id)
+      onFault(error, context.id)
+      return browserRoutes.includes(route) ? faultPage(context.id) : problem(refusal, context.id)
+    })
+    // Elysia parses whatever is no GET; a DELETE has no body that says anything.
+    .onParse({ as: "global" }, async ({ request, route }) => {
+      if (request.method === "DELETE" || browserRoutes.includes(route)) return null
+      if (!bodiless.includes(route)) return readJson(request)
+      await refuseBody(request)
+      return null
+    })
+    .onTransform({ as: "global" }, ({ request, route }) => {
+      contextOf(request).route = route
+      if (request.url.includes("?") && isClosed(request.method, route)) refuseQuery(request.url)
+    })
+    .use(oauthAppRoutes(application.oauthApps, application.checkApp, application.redirectUri))
+    .use(callbackRoutes(application.complete))
+    .use(choosingRoutes(application.choose))
+    .use(startRoutes(application))
+    .use(accountRoutes(application))
+    .use(tokenRoutes(application.tokens))
+    .use(apiKeyRoutes(application.apiKeys))
+    .use(eventRoutes(application.events))
+    .use(webhookRoutes(application.webhooks))
+    .use(docsRoutes())
+    .use(healthRoutes(application.ready))
+  const open = new Set(
+    app.routes.filter(({ hooks }) => hooks.query).map(({ method, path }) => `${method} ${path}`),
   )
+  /** Whether it is a call of the API that says nothing of a query of its own. */
+  function isClosed(method: string, route: string): boolean {
+    return route.startsWith("/v1/") && !browserRoutes.includes(route) && !open.has(`${method} ${route}`)
+  }
+  return app
 }
 
 /** Where nobody but a person's browser comes, who is better shown a page than a problem document. */
 const browserRoutes: readonly string[] = ["/v1/oauth/:provider/callback", "/v1/oauth/:provider/choose"]
 
-/** What takes no body, and the one page that takes a form and reads it itself. */
-const withoutJson: readonly string[] = [
+/** What is posted without a body. The one page that takes a form, of {@link browserRoutes}, reads it itself. */
+const bodiless: readonly string[] = [
   "/v1/oauth-apps/:id/check",
   "/v1/accounts/:id/refresh",
-  "/v1/oauth/:provider/choose",
   ...bodilessWebhookRoutes,
 ]
+
+function refuseQuery(url: string): void {
+  const names = [...new URL(url).searchParams.keys()]
+  refuseFaults(names.map((field) => ({ field: field.slice(0, 40), detail: unknownField })))
+}
 
 function readError(error: unknown): unknown {
   if (error instanceof ValidationError) return readSchemaErrors(error.all)

@@ -10,7 +10,7 @@ import { ConnectError } from "../../domain/errors.ts"
 import { type OAuthErrorReason, oauthErrorReasons } from "../../domain/oauth-error.ts"
 import { isProviderName, type ProviderName, providerNames } from "../../domain/provider.ts"
 import { callerWith, contextOf } from "./context.ts"
-import { landingPage, refusalPage, waitingPage } from "./pages.ts"
+import { landingPage, refusalPage, strandedPage, waitingPage } from "./pages.ts"
 import { closed, oneOf, pageLimit, plainText, providerName, text } from "./schemas.ts"
 import { flowView } from "./views.ts"
 
@@ -159,6 +159,8 @@ export function answerBrowser(request: Request, answer: CallbackAnswer): Respons
       return new Response(null, { status: 302, headers: { location: answer.location } })
     case "landing":
       return landingPage(flow)
+    case "stranded":
+      return strandedPage(flow)
     case "waiting":
       return waitingPage()
   }

@@ -42,26 +42,37 @@ export async function readForm(request: Request): Promise<URLSearchParams> {
   return new URLSearchParams(await readBounded(request))
 }
 
+/** For what takes no body: rejects with `invalid_input` at the first byte of one, whatever its type. */
+export async function refuseBody(request: Request): Promise<void> {
+  for await (const chunk of chunksOf(request)) {
+    if (chunk.byteLength > 0)
+      throw new ConnectError("invalid_input", "This call takes no body; send it without one.")
+  }
+}
+
 async function readBounded(request: Request): Promise<string> {
   const tooLarge = () =>
     new ConnectError("payload_too_large", `The body is larger than ${maxBodyBytes / 1024} KiB.`)
   if (Number(request.headers.get("content-length") ?? 0) > maxBodyBytes) throw tooLarge()
   const chunks: Uint8Array[] = []
   let bytes = 0
-  try {
-    for await (const chunk of request.body ?? []) {
-      bytes += chunk.byteLength
-      if (bytes > maxBodyBytes) throw tooLarge()
-      chunks.push(chunk)
-    }
-  } catch (error) {
-    if (error instanceof ConnectError) throw error
-    throw new ConnectError("invalid_input", "The body ended before it was whole; send it again.")
+  for await (const chunk of chunksOf(request)) {
+    bytes += chunk.byteLength
+    if (bytes > maxBodyBytes) throw tooLarge()
+    chunks.push(chunk)
   }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks))
   } catch {
     throw new ConnectError("invalid_input", "The body is not valid UTF-8.")
+  }
+}
+
+async function* chunksOf(request: Request): AsyncIterable<Uint8Array> {
+  try {
+    yield* request.body ?? []
+  } catch {
+    throw new ConnectError("invalid_input", "The body ended before it was whole; send it again.")
   }
 }
 

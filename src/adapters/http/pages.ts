@@ -196,6 +196,22 @@ export function landingPage(flow: ConnectFlow): Response {
   })
 }
 
+/** The person consented, and there is no address any more to which the code may be brought. */
+export function strandedPage(flow: ConnectFlow): Response {
+  const title = providerTitle[flow.provider]
+  return page({
+    status: 200,
+    tone: "bad",
+    title: `${title} was not connected`,
+    says: [
+      "The app you came from no longer allows the address that it wanted you sent back to.",
+      "Tell whoever runs the site, then connect again.",
+    ],
+    foot: [["Reference for support", flow.id]],
+    sandbox: flow.environment === "test",
+  })
+}
+
 /** Another callback of the same flow is still at work; the page asks again by itself. */
 export function waitingPage(): Response {
   return page({

@@ -36,6 +36,8 @@ export const timeText = text(timeDetail)
 
 export const closed = { additionalProperties: false } as const
 
+export const unknownField = "is not a field of this call; check its spelling or leave it out"
+
 interface SchemaError {
   readonly path: string
   readonly message: string
@@ -68,8 +70,7 @@ function fieldName(pointer: string): string {
 }
 
 function describe(message: string, schema: SchemaError["schema"]): string {
-  if (message === "Unexpected property")
-    return "is not a field of this call; check its spelling or leave it out"
+  if (message === "Unexpected property") return unknownField
   if (message === "Expected required property") return "is required"
   return typeof schema.detail === "string" ? schema.detail : message.replace(/^Expected/, "must be")
 }

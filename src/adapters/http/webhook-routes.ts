@@ -1,5 +1,6 @@
 import { Elysia, t } from "elysia"
 import type { ManageWebhooks, WebhookWithSecret } from "../../application/webhooks.ts"
+import { ConnectError } from "../../domain/errors.ts"
 import type { DomainEvent } from "../../domain/event.ts"
 import { type Delivery, deliveryStatuses, type Webhook } from "../../domain/webhook.ts"
 import { callerWith } from "./context.ts"
@@ -41,7 +42,28 @@ const deliveryQuery = t.Object(
 
 const failedSince = t.Object({ failed_since: timeText }, closed)
 
+/** How many tests of one tenant's webhooks may wait for their receivers at once. */
+const maxTests = 4
+
 export function webhookRoutes(webhooks: ManageWebhooks) {
+  const testing = new Map<string, number>()
+  /** Rejects with `rate_limited` above {@link maxTests} of this process. */
+  async function inTurn<Result>(tenant: string, work: () => Promise<Result>): Promise<Result> {
+    const others = testing.get(tenant) ?? 0
+    if (others >= maxTests)
+      throw new ConnectError("rate_limited", `${maxTests} tests are under way; wait for one to end.`, {
+        retryAfterSeconds: 5,
+      })
+    testing.set(tenant, others + 1)
+    try {
+      return await work()
+    } finally {
+      const left = (testing.get(tenant) ?? 1) - 1
+      if (left === 0) testing.delete(tenant)
+      else testing.set(tenant, left)
+    }
+  }
+
   return new Elysia({ prefix: "/v1/webhooks" })
     .derive(({ request }) => ({ caller: callerWith(request, "webhooks") }))
     .post(
@@ -68,7 +90,7 @@ export function webhookRoutes(webhooks: ManageWebhooks) {
       secretView(await webhooks.rotateSecret(caller, params.id)),
     )
     .post("/:id/test", async ({ caller, params }) => {
-      const { durationMs, ...result } = await webhooks.test(caller, params.id)
+      const { durationMs, ...result } = await inTurn(caller.tenant, () => webhooks.test(caller, params.id))
       return { ...result, duration_ms: durationMs }
     })
     .get(

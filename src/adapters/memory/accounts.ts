@@ -70,8 +70,8 @@ export function keepAccount(
 }
 
 /**
- * Keeps an account that nobody keeps until somebody confirms it. One that is held already is held for longer, any
- * other is left as it is.
+ * Keeps an account that nobody keeps until somebody confirms it. One that is held already is held for longer,
+ * and for the newer flow; any other is left as it is.
  */
 export function holdAccount(
   { tables }: Memory,
@@ -83,7 +83,13 @@ export function holdAccount(
     const row = fresh(given)
     addAccount(tables, changes, { ...row, account: throughItsApp(tables, row.account) })
   } else if (before.account.health === "unconfirmed") {
-    const account = kept({ ...before.account, updatedAt: given.account.updatedAt })
+    const { healthDetail, reference, updatedAt } = given.account
+    const account = kept({
+      ...before.account,
+      healthDetail,
+      reference: reference ?? before.account.reference,
+      updatedAt,
+    })
     changes.put(tables.accounts, account.id, { ...before, account })
   }
 }

@@ -1,11 +1,13 @@
 import { exactText, storable } from "../../domain/account-search.ts"
 import {
   isToldOf,
+  judgedAnew,
   newDelivery,
   settledDelivery,
   settledWebhook,
   startedAnew,
   switchesOff,
+  wasDown,
 } from "../../domain/delivery.ts"
 import type { DomainEvent } from "../../domain/event.ts"
 import { pageOf, placeIn } from "../../domain/place.ts"
@@ -26,15 +28,18 @@ export function memoryDeliveries({ tables, placeOf, read, write }: Memory): Deli
 
   function makeFor(changes: Changes, event: DomainEvent, now: Date): void {
     const isOwn = ownedBy(event)
+    const place = placeOf(event)
     for (const webhook of tables.webhooks.values()) {
-      if (!isOwn(webhook) || !isToldOf(webhook, event)) continue
+      if (!isOwn(webhook) || !isToldOf(webhook, firstPlace(webhook), { item: event, place })) continue
       const delivery = storable(newDelivery(webhook, event, now))
-      changes.insert(tables.deliveries, keyOf(delivery), {
-        delivery,
-        place: placeOf(event),
-        leaseUntil: null,
-      })
+      changes.insert(tables.deliveries, keyOf(delivery), { delivery, place, leaseUntil: null })
     }
+  }
+
+  function firstPlace({ id }: Webhook): number {
+    for (const event of tables.events.values())
+      if (event.type === "webhook.created" && event.webhookId === id) return placeOf(event)
+    return 0
   }
 
   function hurry(changes: Changes, webhookId: string, now: Date): void {
@@ -69,14 +74,17 @@ export function memoryDeliveries({ tables, placeOf, read, write }: Memory): Deli
         const open = pending.filter(({ delivery }) => findOpen(delivery.webhookId, now))
         const due = open.filter((row) => row.delivery.dueAt <= now && !isLeased(row, now))
         const heads = new Set(oldestOfEach(pending))
-        const leased = Map.groupBy(
-          pending.filter((row) => isLeased(row, now)),
-          ({ delivery }) => delivery.webhookId,
-        )
-        const taken = new Map([...leased].map(([id, rows]) => [id, rows.length]))
+        const leased = pending.filter((row) => isLeased(row, now))
+        const taken = counted(leased, ({ delivery }) => delivery.webhookId)
+        const ownerOf = (row: KeptDelivery) => {
+          const { tenant, environment } = whole(row).webhook
+          return `${environment} ${tenant}`
+        }
+        const ofOwner = counted(leased, ownerOf)
+        const busy = (row: KeptDelivery) => ofOwner.get(ownerOf(row)) ?? 0
         return due
           .filter((row) => heads.has(row))
-          .sort(longestDueFirst)
+          .sort((a, b) => busy(a) - busy(b) || longestDueFirst(a, b))
           .filter(({ delivery: { webhookId } }) => {
             const before = taken.get(webhookId) ?? 0
             taken.set(webhookId, before + 1)
@@ -96,16 +104,12 @@ export function memoryDeliveries({ tables, placeOf, read, write }: Memory): Deli
         const row = find(claimed.delivery.eventId, claimed.delivery.webhookId)
         if (!row || !isSameClaim(row, claimed.delivery)) return false
         const { webhook } = whole(row)
-        const delivery = { ...row.delivery, ...settledDelivery(settled, now) }
+        const end = judgedAnew(webhook, settled)
+        const delivery = { ...row.delivery, ...settledDelivery(end, now) }
         change(changes, row, { delivery, leaseUntil: null })
-        changes.put(
-          tables.webhooks,
-          webhook.id,
-          kept({ ...webhook, ...settledWebhook(webhook, settled, now) }),
-        )
-        if (settled.kind === "delivered" && webhook.failingSince !== null) hurry(changes, webhook.id, now)
-        if (switchesOff(webhook, settled))
-          changes.insert(tables.events, settled.event.id, kept(settled.event))
+        changes.put(tables.webhooks, webhook.id, kept({ ...webhook, ...settledWebhook(webhook, end, now) }))
+        if (end.kind === "delivered" && wasDown(webhook, now)) hurry(changes, webhook.id, now)
+        if (switchesOff(webhook, end)) changes.insert(tables.events, end.event.id, kept(end.event))
         return true
       }),
 
@@ -133,10 +137,11 @@ export function memoryDeliveries({ tables, placeOf, read, write }: Memory): Deli
         const asked =
           "eventId" in which
             ? [find(which.eventId, webhookId)].filter((row) => row !== undefined)
-            : all().filter(
-                (row) => row.delivery.status === "failed" && whole(row).event.at >= which.failedSince,
-              )
-        const chosen = asked.filter(({ delivery }) => delivery.webhookId === webhook?.id)
+            : all()
+                .filter((row) => row.delivery.status === "failed" && whole(row).event.at >= which.failedSince)
+                .sort((a, b) => a.place - b.place)
+        const ofWebhook = asked.filter(({ delivery }) => delivery.webhookId === webhook?.id)
+        const chosen = "limit" in which ? ofWebhook.slice(0, which.limit) : ofWebhook
         for (const row of chosen) change(changes, row, { delivery: replayed(row, now) })
         return chosen.length
       }),
@@ -165,6 +170,10 @@ function isSameClaim({ delivery, leaseUntil }: KeptDelivery, claimed: KeptDelive
     delivery.attempts === claimed.attempts &&
     delivery.firstAttemptAt?.getTime() === claimed.firstAttemptAt?.getTime()
   )
+}
+
+function counted<Row>(rows: readonly Row[], keyOf: (row: Row) => string): Map<string, number> {
+  return new Map([...Map.groupBy(rows, keyOf)].map(([key, { length }]) => [key, length]))
 }
 
 /** Of each webhook and order key the oldest. */

@@ -13,7 +13,10 @@ export function memoryEvents({ tables, placeOf, read, write }: Memory): Events {
     const fannedOut = tables.fanOut.get("place") ?? 0
     return (
       placeOf(event) <= fannedOut &&
-      deliveriesOf(event).every(([, { delivery }]) => delivery.status !== "pending")
+      deliveriesOf(event).every(
+        ([, { delivery }]) =>
+          delivery.status !== "pending" || tables.webhooks.get(delivery.webhookId)?.enabled === false,
+      )
     )
   }
 

@@ -2,11 +2,13 @@ import type { ISql, Sql } from "postgres"
 import { exactText } from "../../domain/account-search.ts"
 import {
   isToldOf,
+  judgedAnew,
   newDelivery,
   settledDelivery,
   settledWebhook,
   startedAnew,
   switchesOff,
+  wasDown,
 } from "../../domain/delivery.ts"
 import type { DomainEvent } from "../../domain/event.ts"
 import { type Placed, pageOf, placeIn } from "../../domain/place.ts"
@@ -71,8 +73,11 @@ export function postgresDeliveries(sql: Sql): Deliveries {
       const asked =
         "eventId" in which
           ? sql`event_id = ${exactText(which.eventId)}`
-          : sql`status = 'failed'
-              and (select at from events where events.id = event_id) >= ${which.failedSince}`
+          : sql`status = 'failed' and event_id in (
+              select event_id from deliveries
+              where webhook_id = (select id from webhook) and status = 'failed'
+                and (select at from events where events.id = event_id) >= ${which.failedSince}
+              order by place limit ${which.limit})`
       const [replayed] = await sql<{ count: number }[]>`
         with webhook as (
           select id from webhooks where ${ours(sql, owner)} and id = ${exactText(webhookId)} for no key update
@@ -100,12 +105,15 @@ async function fanOutNext(tx: ISql, now: Date, limit: number): Promise<number> {
   if (!last) return 0
   // Locked, so that none is removed before its deliveries are there to be removed with it.
   const webhooks = await tx<Row[]>`
-    select ${list(tx, webhookTable.columns)} from webhooks
+    select ${list(tx, webhookTable.columns)}, coalesce((
+      select coalesce(place, ${Number.MAX_SAFE_INTEGER}::bigint) from events
+      where webhook_id = webhooks.id and type = 'webhook.created'), 0) as first_place
+    from webhooks
     where (tenant, environment) in (
       select tenant, environment from events where place > ${turn.place} and place <= ${last.place}
     )
     for key share`
-  const made = deliveriesOf(events, webhooks.map(webhookTable.fromRow), now)
+  const made = deliveriesOf(events, webhooks, now)
   await tx`
     insert into deliveries (${list(tx, columns)}, place) select ${list(tx, columns)}, place
     from jsonb_populate_recordset(null::deliveries, ${tx.json(made)})`
@@ -115,15 +123,20 @@ async function fanOutNext(tx: ISql, now: Date, limit: number): Promise<number> {
 
 function deliveriesOf(
   events: readonly Placed<DomainEvent>[],
-  webhooks: readonly Webhook[],
+  rows: readonly Row[],
   now: Date,
 ): readonly JsonRow[] {
   const ownerOf = ({ tenant, environment }: Webhook | DomainEvent) => `${environment} ${tenant}`
-  const ofOwner = Map.groupBy(webhooks, ownerOf)
-  return events.flatMap(({ item: event, place }) =>
-    (ofOwner.get(ownerOf(event)) ?? [])
-      .filter((webhook) => isToldOf(webhook, event))
-      .map((webhook) => ({ ...toRow(newDelivery(webhook, event, now)), place })),
+  const webhooks = rows.map((row) => ({
+    webhook: webhookTable.fromRow(row),
+    // That of a webhook whose event has none yet is higher than all that have one.
+    firstPlace: Number(row.first_place),
+  }))
+  const ofOwner = Map.groupBy(webhooks, ({ webhook }) => ownerOf(webhook))
+  return events.flatMap((event) =>
+    (ofOwner.get(ownerOf(event.item)) ?? [])
+      .filter(({ webhook, firstPlace }) => isToldOf(webhook, firstPlace, event))
+      .map(({ webhook }) => ({ ...toRow(newDelivery(webhook, event.item, now)), place: event.place })),
   )
 }
 
@@ -143,21 +156,21 @@ async function claimDueDeliveries(tx: ISql, claim: Claim): Promise<readonly Clai
         order by webhook_id limit 1
       )
       from waiting where webhook_id is not null
-    )
+    ), ${leasedOfOwners(tx, now)}
     select webhooks.id from waiting join webhooks on webhooks.id = waiting.webhook_id
     cross join lateral (${longestDue(tx, tx`1`, now)}) first
     where enabled and (hold_until is null or hold_until <= ${now})
       and ${perWebhook} > ${underWay(tx, now)}
-    order by first.due_at, first.place limit ${limit}
+    order by ${busy(tx)}, first.due_at, first.place limit ${limit}
     for no key update of webhooks skip locked`
   if (open.length === 0) return []
   const rows = await tx<Row[]>`
-    with chosen as materialized (
-      select first.* from webhooks cross join lateral (
+    with ${leasedOfOwners(tx, now)}, chosen as materialized (
+      select first.*, ${busy(tx)} as busy from webhooks cross join lateral (
         ${longestDue(tx, tx`greatest(0, ${perWebhook} - ${underWay(tx, now)})`, now)}
       ) first
       where webhooks.id in (select jsonb_array_elements_text(${tx.json(open.map(({ id }) => id))}))
-      order by first.due_at, first.place limit ${limit}
+      order by busy, first.due_at, first.place limit ${limit}
     ), free as materialized (
       select event_id, webhook_id from deliveries
       where (event_id, webhook_id) in (select event_id, webhook_id from chosen)
@@ -172,7 +185,7 @@ async function claimDueDeliveries(tx: ISql, claim: Claim): Promise<readonly Clai
     select claimed.*, to_jsonb(webhook) as webhook, to_jsonb(event) as event
     from chosen join claimed using (event_id, webhook_id)
     join webhooks webhook on webhook.id = webhook_id join events event on event.id = event_id
-    order by chosen.due_at, chosen.place`
+    order by chosen.busy, chosen.due_at, chosen.place`
   return rows.map((row) => ({
     delivery: fromRow(row),
     webhook: webhookTable.fromRow(row.webhook as Row),
@@ -223,6 +236,25 @@ function underWay(tx: ISql, now: Date): Fragment {
   )`
 }
 
+/** How many attempts are under way over all webhooks of each owner that has any, as one query of a `with`. */
+function leasedOfOwners(tx: ISql, now: Date): Fragment {
+  return tx`
+    leased as materialized (
+      select tenant, environment, count(*) as attempts
+      from deliveries join webhooks on webhooks.id = webhook_id
+      where lease_until is not null and lease_until > ${now} group by tenant, environment
+    )`
+}
+
+/** Of those the attempts of the owner of the row of `webhooks` that it is asked of. */
+function busy(tx: ISql): Fragment {
+  return tx`
+    coalesce((
+      select attempts from leased
+      where leased.tenant = webhooks.tenant and leased.environment = webhooks.environment
+    ), 0)`
+}
+
 /** A lease lives until its end and not at it. */
 function isFree(tx: ISql, now: Date): Fragment {
   return tx`(lease_until is null or lease_until <= ${now})`
@@ -233,16 +265,17 @@ async function settleBoth(tx: ISql, claimed: Delivery, settled: SettledAttempt, 
     select ${list(tx, webhookTable.columns)} from webhooks
     where id = ${exactText(claimed.webhookId)} for no key update`
   if (!row) return false
-  const { count } = await endAttempt(tx, claimed, settled, now)
-  if (count === 0) return false
   const webhook = webhookTable.fromRow(row)
-  await tx`${changeWebhook(tx, settledWebhook(webhook, settled, now))} where id = ${webhook.id}`
-  if (settled.kind === "delivered" && webhook.failingSince !== null) {
+  const end = judgedAnew(webhook, settled)
+  const { count } = await endAttempt(tx, claimed, end, now)
+  if (count === 0) return false
+  await tx`${changeWebhook(tx, settledWebhook(webhook, end, now))} where id = ${webhook.id}`
+  if (end.kind === "delivered" && wasDown(webhook, now)) {
     await tx`
       update deliveries set due_at = ${now}
       where webhook_id = ${webhook.id} and status = 'pending' and due_at > ${now}`
   }
-  if (switchesOff(webhook, settled)) await record(tx, settled.event)
+  if (switchesOff(webhook, end)) await record(tx, end.event)
   return true
 }
 

@@ -23,7 +23,8 @@ export function postgresEvents(sql: Sql): Events {
 
     async prune(before, limit) {
       const mayGo = sql`not exists (
-        select from deliveries where event_id = events.id and status = 'pending')`
+        select from deliveries join webhooks on webhooks.id = webhook_id
+        where event_id = events.id and status = 'pending' and enabled)`
       return await sql.begin(async (tx) => {
         const found = await tx<{ id: string }[]>`
           select id from events
@@ -31,7 +32,7 @@ export function postgresEvents(sql: Sql): Events {
           order by at limit ${limit} for update skip locked`
         if (found.length === 0) return 0
         const events = tx`(select jsonb_array_elements_text(${tx.json(found.map(({ id }) => id))}))`
-        // Waits for whoever makes a delivery pending again, and keeps others from it.
+        // Waits for whoever makes a delivery pending again or switches its webhook on, and keeps others from it.
         await tx`
           select from webhooks where id in (select webhook_id from deliveries where event_id in ${events})
           order by id for no key update`

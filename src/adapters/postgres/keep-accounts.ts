@@ -38,8 +38,8 @@ export async function connectAccounts(
 
 /**
  * Keeps those accounts of a flow that nobody keeps until somebody confirms them, and sets the flow to `confirming`
- * and what is laid aside, in one statement. One that is held already is held for longer, any other is left as it
- * is. Its locks are those of {@link connectAccounts}, in the same order.
+ * and what is laid aside, in one statement. One that is held already is held for longer, and for the newer flow;
+ * any other is left as it is. Its locks are those of {@link connectAccounts}, in the same order.
  */
 export async function holdAccounts(
   sql: Sql,
@@ -57,7 +57,9 @@ export async function holdAccounts(
       insert into accounts (${list(sql, allColumns)})
       select ${list(sql, allColumns)} from given order by provider, platform_account_id
       on conflict (tenant, environment, provider, platform_account_id) do update
-        set updated_at = excluded.updated_at where accounts.health = 'unconfirmed'
+        set health_detail = excluded.health_detail,
+          reference = coalesce(excluded.reference, accounts.reference), updated_at = excluded.updated_at
+        where accounts.health = 'unconfirmed'
     ), confirming as (
       update flows set status = 'confirming', ${laidAside} where id in (select id from flow)
     )

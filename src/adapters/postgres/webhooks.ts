@@ -1,9 +1,10 @@
 import type { ISql, Sql } from "postgres"
 import { exactText } from "../../domain/account-search.ts"
-import type { Webhook } from "../../domain/webhook.ts"
+import { isMended, waitingAnew } from "../../domain/delivery.ts"
+import type { Delivery, Webhook } from "../../domain/webhook.ts"
 import type { Webhooks } from "../../ports/storage.ts"
 import { type Fragment, insertInto, list, ours, recordWith } from "./connection.ts"
-import { type Row, webhookTable } from "./tables.ts"
+import { deliveryTable, type Row, webhookTable } from "./tables.ts"
 
 const { columns, toRow, fromRow } = webhookTable
 const changing = columns.filter((column) => !["id", "tenant", "environment", "created_at"].includes(column))
@@ -37,12 +38,14 @@ export function postgresWebhooks(sql: Sql): Webhooks {
       return rows.map(fromRow)
     },
 
-    async change(owner, id, change, event) {
-      const own = sql`${ours(sql, owner)} and id = ${exactText(id)}`
+    async change(owner, id, change, event, expected) {
+      const own = sql`${ours(sql, owner)} and id = ${exactText(id)}
+        ${expected ? sql`and secret = ${expected.secret}` : sql``}`
       const [row] = await sql<Row[]>`
         with changed as (
           ${changeWebhook(sql, change)} where ${own} returning ${list(sql, columns)}
-        ) ${recordWith(sql, "changed", event)}
+        ) ${isMended(change) ? restartPending(sql, change.updatedAt) : sql``}
+        ${recordWith(sql, "changed", event)}
         select * from changed`
       return row && fromRow(row)
     },
@@ -63,5 +66,18 @@ export function changeWebhook(sql: ISql, change: Partial<Webhook>): Fragment {
   return sql`
     update webhooks webhook set (${list(sql, changing)}) = (
       select ${list(sql, changing)} from jsonb_populate_record(webhook, ${sql.json(toRow(change))})
+    )`
+}
+
+/** Goes on after the webhook that is `changed`, which is locked before its deliveries are. */
+function restartPending(sql: ISql, now: Date): Fragment {
+  const anew = ["attempts", "first_attempt_at", "due_at"]
+  const row = deliveryTable.toRow<Partial<Delivery>>(waitingAnew(now))
+  return sql`
+    , restarted as (
+      update deliveries set lease_until = null, (${list(sql, anew)}) = (
+        select ${list(sql, anew)} from jsonb_populate_record(deliveries, ${sql.json(row)})
+      )
+      where webhook_id = (select id from changed) and status = 'pending'
     )`
 }

@@ -74,12 +74,14 @@ function accountWriter({ db }: Pick<Sqlite, "db">): (given: Omit<ConnectedAccoun
 
 /**
  * Keeps an account that nobody keeps until somebody confirms it, within the write that it is part of. One that is
- * held already is held for longer, any other is left as it is.
+ * held already is held for longer, and for the newer flow; any other is left as it is.
  */
 export function accountHolder({ db }: Pick<Sqlite, "db">): (given: Omit<ConnectedAccount, "event">) => void {
   const rowOf = accountWriter({ db })
   const hold = db.query<never, [Row]>(
-    `${inserted} do update set updated_at = excluded.updated_at where health = 'unconfirmed'`,
+    `${inserted} do update set health_detail = excluded.health_detail,
+       reference = coalesce(excluded.reference, reference), updated_at = excluded.updated_at
+     where health = 'unconfirmed'`,
   )
   return (given) => {
     hold.run({ ...rowOf(given), connections: 0 })

@@ -2,11 +2,13 @@ import type { Database } from "bun:sqlite"
 import { exactText } from "../../domain/account-search.ts"
 import {
   isToldOf,
+  judgedAnew,
   newDelivery,
   settledDelivery,
   settledWebhook,
   startedAnew,
   switchesOff,
+  wasDown,
 } from "../../domain/delivery.ts"
 import type { DomainEvent } from "../../domain/event.ts"
 import { type Placed, pageOf, placeIn } from "../../domain/place.ts"
@@ -24,9 +26,12 @@ export function sqliteDeliveries({ db, write }: Sqlite): Deliveries {
   const keepWebhook = webhookKeeper({ db })
   const sql = statements(db)
 
-  function makeFor({ item: event, place }: Placed<DomainEvent>, now: Date): void {
-    for (const webhook of sql.webhooksOf.all(ours(event)).map(webhookTable.fromRow)) {
-      if (isToldOf(webhook, event)) sql.insert.run({ ...toRow(newDelivery(webhook, event, now)), place })
+  function makeFor(event: Placed<DomainEvent>, now: Date): void {
+    const { item, place } = event
+    for (const row of sql.webhooksOf.all(ours(item))) {
+      const webhook = webhookTable.fromRow(row)
+      if (isToldOf(webhook, Number(row.first_place), event))
+        sql.insert.run({ ...toRow(newDelivery(webhook, item, now)), place })
     }
   }
 
@@ -70,13 +75,13 @@ export function sqliteDeliveries({ db, write }: Sqlite): Deliveries {
       write(() =>
         sql.openWebhooks
           .all({ now: now.getTime() })
-          .map(webhookTable.fromRow)
-          .flatMap((webhook) => {
+          .flatMap((open) => {
+            const webhook = webhookTable.fromRow(open)
             const { attempts } = sql.underWay.get({ id: webhook.id, now: now.getTime() }) ?? { attempts: 0 }
             const room = Math.min(limit, perWebhook - attempts)
-            return longestDue(webhook.id, now, room).map((row) => ({ row, webhook }))
+            return longestDue(webhook.id, now, room).map((row) => ({ row, webhook, busy: open.busy }))
           })
-          .sort((a, b) => longestDueFirst(a.row, b.row))
+          .sort((a, b) => a.busy - b.busy || longestDueFirst(a.row, b.row))
           .slice(0, limit)
           .map(({ row, webhook }) => claim(row, webhook, now, until)),
       ),
@@ -87,11 +92,12 @@ export function sqliteDeliveries({ db, write }: Sqlite): Deliveries {
         const webhookRow = sql.findWebhook.get({ id: claimed.webhookId })
         if (!delivery || !webhookRow) return false
         const webhook = webhookTable.fromRow(webhookRow)
-        change({ ...fromRow(delivery), ...settledDelivery(settled, now) }, null)
-        keepWebhook({ ...webhook, ...settledWebhook(webhook, settled, now) })
-        if (settled.kind === "delivered" && webhook.failingSince !== null)
+        const end = judgedAnew(webhook, settled)
+        change({ ...fromRow(delivery), ...settledDelivery(end, now) }, null)
+        keepWebhook({ ...webhook, ...settledWebhook(webhook, end, now) })
+        if (end.kind === "delivered" && wasDown(webhook, now))
           sql.hurry.run({ id: webhook.id, now: now.getTime() })
-        if (switchesOff(webhook, settled)) record(settled.event)
+        if (switchesOff(webhook, end)) record(end.event)
         return true
       }),
 
@@ -108,8 +114,10 @@ export function sqliteDeliveries({ db, write }: Sqlite): Deliveries {
     replay: (owner, webhookId, which, now) =>
       write(() => {
         const anew = { ...oursWithId(owner, webhookId), ...toRow<Partial<Delivery>>(startedAnew(now)) }
-        if ("failedSince" in which)
-          return sql.restartFailed.run({ ...anew, since: which.failedSince.getTime() }).changes
+        if ("failedSince" in which) {
+          const { failedSince, limit } = which
+          return sql.restartFailed.run({ ...anew, since: failedSince.getTime(), limit }).changes
+        }
         const ofEvent = { ...anew, event_id: exactText(which.eventId) }
         return sql.makeDue.run(ofEvent).changes + sql.restart.run(ofEvent).changes
       }),
@@ -140,19 +148,30 @@ function statements(db: Database) {
        where place > (select place from fan_out) order by place limit $limit`,
     ),
     fannedOut: db.query<never, [Row]>("update fan_out set place = $place"),
-    webhooksOf: db.query<Row, [Row]>(`select ${webhookTable.columns} from webhooks where ${owned}`),
+    webhooksOf: db.query<Row, [Row]>(
+      `select ${webhookTable.columns}, coalesce((
+         select place from events where webhook_id = webhooks.id and type = 'webhook.created'), 0) as first_place
+       from webhooks where ${owned}`,
+    ),
     insert: db.query<never, [Row]>(
       `insert into deliveries (${columns}, place) values (${parameters}, $place)`,
     ),
     // Goes from one webhook that has something pending to the next, past all that the one has.
-    openWebhooks: db.query<Row, [Row]>(
+    openWebhooks: db.query<Row & { readonly busy: number }, [Row]>(
       `with recursive waiting (webhook_id) as (
          select min(webhook_id) from deliveries where status = 'pending'
          union all
          select (select min(webhook_id) from deliveries
                  where status = 'pending' and webhook_id > waiting.webhook_id)
-         from waiting where webhook_id is not null)
-       select ${webhookTable.columns} from waiting cross join webhooks on webhooks.id = waiting.webhook_id
+         from waiting where webhook_id is not null),
+       leased (tenant, environment, attempts) as materialized (
+         select tenant, environment, count(*)
+         from deliveries indexed by deliveries_leased cross join webhooks on webhooks.id = webhook_id
+         where lease_until is not null and lease_until > $now group by tenant, environment)
+       select ${webhookTable.columns}, coalesce((
+         select attempts from leased
+         where leased.tenant = webhooks.tenant and leased.environment = webhooks.environment), 0) as busy
+       from waiting cross join webhooks on webhooks.id = waiting.webhook_id
        where enabled = 1 and (hold_until is null or hold_until <= $now)`,
     ),
     underWay: db.query<{ attempts: number }, [Row]>(
@@ -202,8 +221,11 @@ function statements(db: Database) {
     listOfStatus: paged("deliveries.status = $status"),
     restart: db.query<never, [Row]>(`${restart} and event_id = $event_id and status <> 'pending'`),
     restartFailed: db.query<never, [Row]>(
-      `${restart} and status = 'failed'
-         and (select at from events where events.id = deliveries.event_id) >= $since`,
+      `${restart} and rowid in (
+         select rowid from deliveries
+         where ${ofWebhook} and status = 'failed'
+           and (select at from events where events.id = deliveries.event_id) >= $since
+         order by place limit $limit)`,
     ),
     makeDue: db.query<never, [Row]>(
       `update deliveries set due_at = min(due_at, $due_at)

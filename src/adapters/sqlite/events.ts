@@ -18,7 +18,8 @@ export function sqliteEvents({ db, write }: Sqlite): Events {
       `delete from events where place in (
          select place from events
          where at < $before and place <= (select place from fan_out) and not exists (
-           select 1 from deliveries where event_id = events.id and status = 'pending')
+           select 1 from deliveries cross join webhooks on webhooks.id = webhook_id
+           where event_id = events.id and status = 'pending' and enabled = 1)
          order by at limit $limit)`,
     ),
   }

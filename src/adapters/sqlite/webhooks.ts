@@ -1,8 +1,9 @@
-import type { Webhook } from "../../domain/webhook.ts"
+import { isMended, waitingAnew } from "../../domain/delivery.ts"
+import type { Delivery, Webhook } from "../../domain/webhook.ts"
 import type { Webhooks } from "../../ports/storage.ts"
 import { eventRecorder } from "./events.ts"
 import { ours, oursWithId, owned, type Sqlite } from "./sqlite.ts"
-import { type Row, webhookTable } from "./tables.ts"
+import { deliveryTable, type Row, webhookTable } from "./tables.ts"
 
 const { columns, parameters, toRow, fromRow } = webhookTable
 
@@ -15,6 +16,11 @@ export function sqliteWebhooks({ db, write }: Sqlite): Webhooks {
     list: db.query<Row, [Row]>(`select ${columns} from webhooks where ${owned} order by created_at, id`),
     count: db.query<{ webhooks: number }, [Row]>(`select count(*) as webhooks from webhooks where ${owned}`),
     remove: db.query<never, [Row]>(`delete from webhooks where ${owned} and id = $id`),
+    restartPending: db.query<never, [Row]>(
+      `update deliveries set attempts = $attempts, first_attempt_at = $first_attempt_at, due_at = $due_at,
+         lease_until = null
+       where webhook_id = $webhook_id and status = 'pending'`,
+    ),
   }
 
   function find(key: Row): Webhook | undefined {
@@ -40,11 +46,15 @@ export function sqliteWebhooks({ db, write }: Sqlite): Webhooks {
       return sql.list.all(ours(owner)).map(fromRow)
     },
 
-    change: (owner, id, change, event) =>
+    change: (owner, id, change, event, expected) =>
       write(() => {
         const webhook = find(oursWithId(owner, id))
-        if (!webhook) return undefined
+        if (!webhook || (expected && webhook.secret !== expected.secret)) return undefined
         record(event)
+        if (isMended(change)) {
+          const anew = { webhookId: webhook.id, ...waitingAnew(change.updatedAt) }
+          sql.restartPending.run(deliveryTable.toRow<Partial<Delivery>>(anew))
+        }
         return keep({ ...webhook, ...change })
       }),
 

@@ -1,7 +1,7 @@
 -- Telling of events: a feed in the order of storing, webhooks and their deliveries.
 --
 -- record      lives                                            sealed
--- events      until pruned, once fanned out and delivered      -
+-- events      until pruned, once no webhook that is on waits   -
 -- webhooks    until removed                                    secret, previous_secret
 -- deliveries  as long as their event and their webhook         -
 -- fan_out     for ever; one row                                -
@@ -22,6 +22,7 @@ create index events_of_account on events (account_id, place) where account_id is
 create unique index events_placed on events (place);
 create index events_unplaced on events (seq) where place is null;
 create index events_oldest on events (at);
+create index events_first_of_webhook on events (webhook_id) where type = 'webhook.created';
 
 create table webhooks (
   id                    text collate "C" primary key,
