@@ -390,8 +390,8 @@ export interface KeyWithNeed {
 export interface Events {
   /**
    * In the order in which they were stored, oldest first, after the given position. What is once passed stays
-   * passed: no event appears later before a position that was given out, over any number of instances; for that
-   * a newest event may be held back for as long as an older transaction is under way.
+   * passed: no event appears later before a position that was given out, over any number of instances: what is
+   * committed late comes later. Positions outlive a backup and its restoring.
    */
   list(owner: Owner, filter: EventFilter, page: EventPage): Promise<EventList>
   /**
@@ -484,8 +484,8 @@ export interface Deliveries {
     readonly perWebhook: number
   }): Promise<readonly ClaimedDelivery[]>
   /**
-   * Writes down how a claimed attempt ended and ends its lease, in one step, when the delivery is pending and its
-   * `attempts` still those of the claim; false otherwise. `delivered` clears the webhook's `failingSince`, `holdUntil`
+   * Writes down how a claimed attempt ended and ends its lease, in one step and once, when the delivery is pending and
+   * still under that claim; false otherwise. `delivered` clears the webhook's `failingSince`, `holdUntil`
    * and `failures`, and where it had been failing for 5 minutes makes all its pending deliveries due at once. Any
    * other end counts one more of `failures` and sets `failingSince` where it is null; `retry` sets `dueAt` and, where
    * given, `holdUntil`; `disabled` switches the webhook off with its event, which is recorded once, and leaves the
