@@ -132,7 +132,11 @@ export function webhookUrlFault(text: string, rule: AddressRule): string | undef
   if (/[\s\\\p{C}]/u.test(text)) return "must not contain white space, control characters or backslashes"
   const url = URL.parse(text)
   const schemes = rule === "private" ? /^https?:\/\/[^/?#]/i : /^https:\/\/[^/?#]/i
-  if (!url || !schemes.test(text)) return "must be an absolute https address"
+  if (!url || !schemes.test(text)) {
+    return url?.protocol === "http:"
+      ? "must be an https address, unless the operator sets WEBHOOK_PRIVATE_ADDRESSES=allow"
+      : "must be an absolute https address"
+  }
   if (text.includes("#")) return "must not have a fragment"
   // By the text, since the parsed URL does not tell empty user info from none.
   if (/^[a-z]+:\/\/[^/?#]*@/i.test(text)) return "must not have user info"
