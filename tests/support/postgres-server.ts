@@ -24,7 +24,10 @@ async function main(): Promise<void> {
     persistent: false,
     createPostgresUser: true,
     initdbFlags: ["--no-sync", "--encoding=UTF8", "--locale-provider=icu", "--icu-locale=en-US"],
-    postgresFlags: Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+    postgresFlags: Object.entries({ ...settings, ...given }).flatMap(([name, value]) => [
+      "-c",
+      `${name}=${value}`,
+    ]),
     onLog: (line) => log.push(String(line)),
     onError: (fault) => log.push(String(fault)),
   })
@@ -43,6 +46,9 @@ async function main(): Promise<void> {
   await endOfInput()
   await stop()
 }
+
+/** More settings, or others, as `name=value` on the command line: the benchmarks want a durable server. */
+const given = Object.fromEntries(process.argv.slice(2).map((argument) => argument.split("=")))
 
 const settings = {
   listen_addresses: "127.0.0.1",

@@ -1,6 +1,6 @@
 import type { AppCheck } from "../../application/check-app.ts"
 import { type AppFinding, isSound } from "../../domain/app-check.ts"
-import type { ProviderEvidence } from "../../domain/oauth-error.ts"
+import { evidenceView } from "./views.ts"
 
 /** What leaves the service of a check, field by field. */
 export function appCheckView({ app, findings, checkedAt }: AppCheck) {
@@ -20,15 +20,5 @@ function findingView({ check, verdict, detail, console, evidence }: AppFinding) 
     detail,
     console: console && { page: console.page, field: console.field, url: console.url },
     provider_error: evidence && evidenceView(evidence),
-  }
-}
-
-function evidenceView(evidence: ProviderEvidence) {
-  return {
-    call: evidence.call,
-    status: evidence.status,
-    code: evidence.code,
-    message: evidence.message,
-    trace_id: evidence.traceId,
   }
 }

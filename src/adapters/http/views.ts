@@ -70,7 +70,8 @@ function choiceView(choice: Choice) {
   }
 }
 
-function evidenceView(evidence: ProviderEvidence) {
+/** What a provider said, field by field. */
+export function evidenceView(evidence: ProviderEvidence) {
   return {
     call: evidence.call,
     status: evidence.status,

@@ -16,15 +16,19 @@ export interface PostgresServer {
   stop(): void
 }
 
+const serverFile = join(import.meta.dir, "../../support/postgres-server.ts")
+/** What the tests switch off, and no checkpoint in the middle of a round. */
+const durable = ["fsync=on", "full_page_writes=on", "max_wal_size=4GB"]
+
 /**
  * A PostgreSQL server that commits durably, on the client's core: in life it has a machine of its own, and must
  * not slow the server under test. It ends with this process.
  */
 export async function startPostgres(): Promise<PostgresServer> {
-  const keeper = Bun.spawn(
-    pinned(clientCore, [process.execPath, join(import.meta.dir, "postgres-server.ts")]),
-    { stdio: ["pipe", "pipe", "inherit"], detached: true },
-  )
+  const keeper = Bun.spawn(pinned(clientCore, [process.execPath, serverFile, ...durable]), {
+    stdio: ["pipe", "pipe", "inherit"],
+    detached: true,
+  })
   keeper.unref()
   const address = await firstLine(keeper.stdout)
   return {
