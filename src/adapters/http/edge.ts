@@ -136,7 +136,7 @@ function harden(headers: Headers, requestId: string, https: boolean): void {
 const busyPath = /^\/v1\/(?:oauth\/([a-z]+)\/start|accounts\/(acc_[0-9a-z]+)\/token)$/
 
 /** What the two busiest calls ask the store for first. A reconnect is not among them: its app is its account's. */
-export function firstNeed(method: string, url: URL): FirstNeed | undefined {
+function firstNeed(method: string, url: URL): FirstNeed | undefined {
   const [, provider, accountId] = (method === "GET" && busyPath.exec(url.pathname)) || []
   if (accountId !== undefined) return { kind: "account", id: accountId }
   if (provider === undefined || !isProviderName(provider) || url.searchParams.has("account_id"))
