@@ -82,7 +82,7 @@ export function mooring(
 ): Mooring {
   const { log, now = () => new Date() } = outside
   const keyring = keyringOf(config)
-  const box = aesSecretBox(keyring)
+  const box = aesSecretBox(keyring, random)
   const signer = hmacSigner(keyring)
   const newId = ids({ now, randomBytes: random })
   const redirectUri = (provider: ProviderName) => `${config.publicUrl}/v1/oauth/${provider}/callback`

@@ -65,10 +65,12 @@ interface StartingApp {
 }
 
 export function startConnect(deps: StartConnectDeps): StartConnect {
+  const startingApp = startingApps()
   return async (principal, request) => {
     const providers = providersOf(deps.providers, principal.environment)
     checkReference(request.reference)
-    const app = await chooseApp(deps, principal, request)
+    const registered = await chooseApp(deps, principal, request)
+    const app = registered ? startingApp(registered) : await sandboxApp(request.provider, principal.tenant)
     const returnUrl = request.returnUrl === undefined ? null : app.policy.accept(request.returnUrl)
     if (request.proof && returnUrl === null) {
       throw invalidField(
@@ -136,11 +138,12 @@ export function verifierPlace(tenant: string, flowId: string) {
   return { tenant, table: "flows", row: flowId, column: "code_verifier" } as const
 }
 
+/** The registered app that a request means; null where that is the sandbox's own. */
 async function chooseApp(
   deps: StartConnectDeps,
   principal: Principal,
   request: StartRequest,
-): Promise<StartingApp> {
+): Promise<OAuthApp | null> {
   const account =
     request.accountId === undefined
       ? undefined
@@ -155,9 +158,8 @@ async function chooseApp(
       `is an app of ${app.provider}; start ${app.provider}, or name an app of ${request.provider}`,
     )
   }
-  if (app) return startingApp(app)
-  if (wanted === undefined && principal.environment === "test")
-    return sandboxApp(request.provider, principal.tenant)
+  if (app) return app
+  if (wanted === undefined && principal.environment === "test") return null
   const title = providerTitle[request.provider]
   throw new ConnectError(
     "no_oauth_app",
@@ -194,13 +196,21 @@ async function reconnectedAccount(
   return account
 }
 
-function startingApp(app: OAuthApp): StartingApp {
-  return {
-    id: app.id,
-    clientId: app.clientId,
-    scopes: requestedScopes(app),
-    options: app.options,
-    policy: returnUrlPolicy(app),
+/** Each app's once, for stores that hand out the very same record again while it has not changed. */
+function startingApps(): (app: OAuthApp) => StartingApp {
+  const known = new WeakMap<OAuthApp, StartingApp>()
+  return (app) => {
+    const held = known.get(app)
+    if (held) return held
+    const starting: StartingApp = {
+      id: app.id,
+      clientId: app.clientId,
+      scopes: requestedScopes(app),
+      options: app.options,
+      policy: returnUrlPolicy(app),
+    }
+    known.set(app, starting)
+    return starting
   }
 }
 

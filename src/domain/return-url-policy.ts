@@ -52,9 +52,7 @@ export class ReturnUrlPolicy {
   accept(raw: string): ReturnUrl {
     const parsed = parseReturnUrl(raw)
     if (typeof parsed === "string") throw refused(parsed)
-    // Some servers split queries at semicolons too.
-    const names = [...new URLSearchParams(parsed.search.replaceAll(";", "&")).keys()]
-    if (names.some((name) => resultParameter.test(name))) {
+    if (parsed.search !== "" && bringsResult(parsed.search)) {
       throw refused(
         "its query already has connected, connect_code or oauth_error, which Mooring adds; take it out",
       )
@@ -67,6 +65,12 @@ export class ReturnUrlPolicy {
   stillCovers(returnUrl: ReturnUrl): boolean {
     return this.#covers(new URL(returnUrl))
   }
+}
+
+function bringsResult(search: string): boolean {
+  // Some servers split queries at semicolons too.
+  const names = [...new URLSearchParams(search.replaceAll(";", "&")).keys()]
+  return names.some((name) => resultParameter.test(name))
 }
 
 class LoopbackPolicy extends ReturnUrlPolicy {
@@ -129,8 +133,8 @@ function parseReturnUrl(raw: string): URL | string {
   if (!shape) return "must be an absolute address that begins with https:// and a host"
   const [, scheme, authority = "", path = ""] = shape
   if (authority.includes("@")) return "must not have user info before the host"
-  if (!URL.canParse(raw)) return "is not a valid address"
-  const url = new URL(raw)
+  const url = URL.parse(raw)
+  if (!url) return "is not a valid address"
   if (scheme === "http" && !loopbackHosts.includes(url.hostname)) {
     return "must use https; http is for localhost, 127.0.0.1 and [::1]"
   }

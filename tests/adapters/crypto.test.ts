@@ -13,37 +13,37 @@ const random = (count: number) => new Uint8Array(randomBytes(count))
 const aKey = (id: string): MasterKey => ({ id, bytes: random(32) })
 const place: SealedPlace = { tenant: "acme", table: "oauth_apps", row: "oa_1", column: "client_secret" }
 
-secretBoxContract("AES-256-GCM", () => aesSecretBox([aKey("k1")]))
+secretBoxContract("AES-256-GCM", () => aesSecretBox([aKey("k1")], randomPool()))
 
 describe("the keys of a box", () => {
   const [old, young] = [aKey("k1"), aKey("k2")]
 
   test("are rotated: the first seals, all open, and one that is taken out no longer does", async () => {
-    const before = await aesSecretBox([old]).seal("fake-secret", place)
-    const rotated = aesSecretBox([young, old])
+    const before = await aesSecretBox([old], randomPool()).seal("fake-secret", place)
+    const rotated = aesSecretBox([young, old], randomPool())
     const after = await rotated.seal("fake-secret", place)
     expect([before.split(".")[1], after.split(".")[1]]).toEqual(["k1", "k2"])
     expect([await rotated.open(before, place), await rotated.open(after, place)]).toEqual([
       "fake-secret",
       "fake-secret",
     ])
-    expect(await aesSecretBox([young]).open(after, place)).toBe("fake-secret")
-    await expect(aesSecretBox([young]).open(before, place)).rejects.toThrow(
+    expect(await aesSecretBox([young], randomPool()).open(after, place)).toBe("fake-secret")
+    await expect(aesSecretBox([young], randomPool()).open(before, place)).rejects.toThrow(
       new SealBroken("no configured key has the id k1; add it to ENCRYPTION_KEYS"),
     )
   })
 
   test("are told apart by more than their ids", async () => {
-    const sealed = await aesSecretBox([old]).seal("fake-secret", place)
+    const sealed = await aesSecretBox([old], randomPool()).seal("fake-secret", place)
     const impostor = { id: old.id, bytes: young.bytes }
-    await expect(aesSecretBox([impostor]).open(sealed, place)).rejects.toThrow(SealBroken)
+    await expect(aesSecretBox([impostor], randomPool()).open(sealed, place)).rejects.toThrow(SealBroken)
     const renamed: Keyring = [young, { id: "k3", bytes: old.bytes }]
     const relabelled = sealed.replace("v1.k1.", "v1.k3.") as typeof sealed
-    await expect(aesSecretBox(renamed).open(relabelled, place)).rejects.toThrow(SealBroken)
+    await expect(aesSecretBox(renamed, randomPool()).open(relabelled, place)).rejects.toThrow(SealBroken)
   })
 
   test("are never used as they are, but in a form of each tenant's own", async () => {
-    const [, , text = ""] = (await aesSecretBox([old]).seal("fake-secret", place)).split(".")
+    const [, , text = ""] = (await aesSecretBox([old], randomPool()).seal("fake-secret", place)).split(".")
     const bytes = Buffer.from(text, "base64url")
     const opened = (key: Uint8Array) => {
       const decipher = createDecipheriv("aes-256-gcm", key, bytes.subarray(0, 12))
@@ -61,7 +61,7 @@ describe("the keys of a box", () => {
   })
 
   test("of more tenants than it remembers still open what they sealed", async () => {
-    const box = aesSecretBox([old])
+    const box = aesSecretBox([old], randomPool())
     const sealed = await box.seal("fake-secret", place)
     for (let i = 0; i < 10_500; i++) await box.seal("", { ...place, tenant: `t${i}` })
     expect(await box.open(sealed, place)).toBe("fake-secret")
@@ -69,7 +69,7 @@ describe("the keys of a box", () => {
 })
 
 test("no nonce comes twice in a hundred thousand seals", async () => {
-  const box = aesSecretBox([aKey("k1")])
+  const box = aesSecretBox([aKey("k1")], randomPool())
   const nonces = new Set<string>()
   for (let i = 0; i < 100_000; i++) nonces.add((await box.seal("x", place)).split(".")[2]?.slice(0, 16) ?? "")
   expect(nonces.size).toBe(100_000)

@@ -49,7 +49,7 @@ describe.each(calls)("the body of %s %s", (method, path) => {
       headers: { authorization: `Bearer ${as}` },
     })
     expect(untyped.headers.get("content-type")).toBeNull()
-    await expectProblem(await world.edge(untyped, "203.0.113.7"), 415, "unsupported_media_type")
+    await expectProblem(await world.edge(untyped, () => "203.0.113.7"), 415, "unsupported_media_type")
     await expectProblem(await world.call(method, path, { as }), 415, "unsupported_media_type")
   })
 
@@ -92,7 +92,7 @@ describe.each(calls)("the body of %s %s", (method, path) => {
       body: bytes,
       headers: { ...json, authorization: `Bearer ${as}` },
     })
-    await expectProblem(await world.edge(request, "203.0.113.7"), 400, "invalid_input", {
+    await expectProblem(await world.edge(request, () => "203.0.113.7"), 400, "invalid_input", {
       words: /not valid UTF-8/,
     })
   })
@@ -126,7 +126,7 @@ describe.each(calls)("the body of %s %s", (method, path) => {
       body: new Blob([body]).stream(),
     })
     expect(chunked.headers.get("content-length")).toBeNull()
-    await expectProblem(await world.edge(chunked, "203.0.113.7"), 413, "payload_too_large")
+    await expectProblem(await world.edge(chunked, () => "203.0.113.7"), 413, "payload_too_large")
     const lying = world.call(method, path, {
       as,
       body: "{}",
@@ -149,7 +149,7 @@ describe.each(calls)("the body of %s %s", (method, path) => {
       headers: { ...json, authorization: `Bearer ${as}` },
       body: endless,
     })
-    await expectProblem(await world.edge(request, "203.0.113.7"), 413, "payload_too_large")
+    await expectProblem(await world.edge(request, () => "203.0.113.7"), 413, "payload_too_large")
     expect(sent).toBeLessThan(200_000)
   })
 
@@ -166,7 +166,7 @@ describe.each(calls)("the body of %s %s", (method, path) => {
       headers: { ...json, authorization: `Bearer ${as}` },
       body: broken,
     })
-    await expectProblem(await world.edge(request, "203.0.113.7"), 400, "invalid_input", {
+    await expectProblem(await world.edge(request, () => "203.0.113.7"), 400, "invalid_input", {
       words: /ended before it was whole/,
     })
     expect(world.faultsSeen).toEqual([])

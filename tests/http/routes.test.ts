@@ -165,7 +165,7 @@ test("a malformed escape in a path is the caller's fault, not ours", async () =>
 
 test("a host of one character does not shift the path, nor does any other host choose it", async () => {
   const { world } = await ready
-  const at = async (url: string) => (await world.edge(new Request(url), "203.0.113.7")).status
+  const at = async (url: string) => (await world.edge(new Request(url), () => "203.0.113.7")).status
   expect(await at("http://a/abc/healthz")).toBe(404)
   expect(await at("http://a/healthz")).toBe(200)
   expect(await at("http://a:1/healthz")).toBe(200)

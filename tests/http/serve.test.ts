@@ -242,7 +242,7 @@ describe("a request that is odd", () => {
 })
 
 describe("the client's address", () => {
-  const echo: Edge = async (_, address) => new Response(address)
+  const echo: Edge = async (_, address) => new Response(address())
   const addressSeen = async (trustedProxies: number, forwarded?: string) => {
     const { port } = served(echo, { trustedProxies })
     const headers = forwarded === undefined ? {} : { "x-forwarded-for": forwarded }

@@ -47,7 +47,7 @@ describe.each(bodiless)("$method $path", ({ method, path }) => {
     const authorization = `Bearer ${await key}`
     return world.edge(
       new Request(origin + path, { method, body, headers: { authorization, ...headers } }),
-      "203.0.113.7",
+      () => "203.0.113.7",
     )
   }
 

@@ -31,7 +31,7 @@ function wired(
   return {
     lines,
     call: (method: string, path: string, call: Parameters<typeof requestOf>[2] = {}) =>
-      service.edge(requestOf(method, path, call), "203.0.113.7"),
+      service.edge(requestOf(method, path, call), () => "203.0.113.7"),
     key: async (environment: "live" | "test") =>
       (await service.apiKeys.create(user("acme", environment), { name: "ci", environment })).text,
   }

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto"
 import { keyMint } from "../../src/adapters/crypto/key-mint.ts"
 import type { Keyring } from "../../src/adapters/crypto/keyring.ts"
+import { randomPool } from "../../src/adapters/crypto/random-pool.ts"
 import { aesSecretBox } from "../../src/adapters/crypto/secret-box.ts"
 import { hmacSigner } from "../../src/adapters/crypto/signer.ts"
 import { memoryStorage } from "../../src/adapters/memory/storage.ts"
@@ -95,7 +96,7 @@ export function connectWorld(
   const now = () => clock.at
   const random = (count: number) => new Uint8Array(randomBytes(count))
   const storage = options.storage ?? memoryStorage()
-  const box = aesSecretBox(keyring)
+  const box = aesSecretBox(keyring, randomPool())
   const signer = hmacSigner(keyring)
   const newId = ids({ now, randomBytes: random })
   const waiting = { passesTime: true }

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto"
+import { randomPool } from "../../src/adapters/crypto/random-pool.ts"
 import { aesSecretBox } from "../../src/adapters/crypto/secret-box.ts"
 import { hmacSigner } from "../../src/adapters/crypto/signer.ts"
 import { memoryStorage } from "../../src/adapters/memory/storage.ts"
@@ -17,7 +18,7 @@ export function deliveryWorld(options: { readonly storage?: Storage; readonly ra
   const now = () => clock.at
   const random = (count: number) => new Uint8Array(randomBytes(count))
   const storage = options.storage ?? memoryStorage()
-  const box = aesSecretBox(keyring)
+  const box = aesSecretBox(keyring, randomPool())
   const signer = hmacSigner(keyring)
   const newId = ids({ now, randomBytes: random })
   const { scripted, sender } = scriptedSender()

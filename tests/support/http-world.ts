@@ -104,7 +104,7 @@ export function httpWorld(options: HttpWorldOptions = {}) {
   })
 
   const call = (method: string, path: string, call: Call = {}): Promise<Response> =>
-    handle(requestOf(method, path, call), call.address ?? "203.0.113.7")
+    handle(requestOf(method, path, call), () => call.address ?? "203.0.113.7")
 
   return {
     ...world,

@@ -1,5 +1,4 @@
-import { createHash } from "node:crypto"
-import { crc32 } from "node:zlib"
+import { hash } from "node:crypto"
 import { isId } from "../../domain/id.ts"
 import type { KeyMint, RandomBytes } from "../../ports/crypto.ts"
 import { sameText } from "./signer.ts"
@@ -31,9 +30,9 @@ export function keyMint(randomBytes: RandomBytes): KeyMint {
 }
 
 function checksum(body: string): string {
-  return crc32(body).toString(16).padStart(8, "0")
+  return Bun.hash.crc32(body).toString(16).padStart(8, "0")
 }
 
 function digest(text: string): string {
-  return createHash("sha256").update(text).digest("base64url")
+  return hash("sha256", text, "base64url")
 }

@@ -1,6 +1,6 @@
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto"
+import { createCipheriv, createDecipheriv } from "node:crypto"
 import type { Sealed } from "../../domain/sealed.ts"
-import { SealBroken, type SealedPlace, type SecretBox } from "../../ports/crypto.ts"
+import { type RandomBytes, SealBroken, type SealedPlace, type SecretBox } from "../../ports/crypto.ts"
 import { deriveKey, type Keyring, type MasterKey } from "./keyring.ts"
 
 const version = "v1"
@@ -12,7 +12,7 @@ const maxCachedKeys = 10_000
  * AES-256-GCM under a key per tenant. A sealed value reads `v1.<key id>.<base64url of nonce, ciphertext, tag>`.
  * Node's synchronous primitives, since WebCrypto costs 6 to 17 times as much per call here.
  */
-export function aesSecretBox(keyring: Keyring): SecretBox {
+export function aesSecretBox(keyring: Keyring, randomBytes: RandomBytes): SecretBox {
   const tenantKey = cachedTenantKeys()
   return {
     async seal(secret, place) {

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from "node:crypto"
+import { timingSafeEqual } from "node:crypto"
 import type { Signer } from "../../ports/crypto.ts"
 import { deriveKey, type Keyring, type MasterKey } from "./keyring.ts"
 
@@ -7,12 +7,13 @@ import { deriveKey, type Keyring, type MasterKey } from "./keyring.ts"
  * earlier ones still verify, so that a state outlives the rotation by its own lifetime.
  */
 export function hmacSigner(keyring: Keyring): Signer {
-  const keys = new Map<string, Buffer>()
+  /** Keyed once and copied for each message, which costs a third of keying anew. */
+  const keyed = new Map<string, Bun.CryptoHasher>()
   const mac = (master: MasterKey, purpose: string, message: string): string => {
     const name = `${purpose}.${master.id}`
-    const key = keys.get(name) ?? deriveKey(master, ["sign", purpose])
-    keys.set(name, key)
-    return createHmac("sha256", key).update(message).digest("base64url")
+    const hasher = keyed.get(name) ?? new Bun.CryptoHasher("sha256", deriveKey(master, ["sign", purpose]))
+    keyed.set(name, hasher)
+    return hasher.copy().update(message).digest("base64url")
   }
   return {
     sign: (purpose, message) => mac(keyring[0], purpose, message),

@@ -5,7 +5,7 @@ import { ConnectError } from "../../domain/errors.ts"
 /** What is known of a request beside the request itself; kept outside Elysia, so that every hook and log sees it. */
 export interface RequestContext {
   readonly id: string
-  readonly address: string
+  readonly address: () => string
   principal: Principal | undefined
   /** What the call needs first, where it was read together with the key. */
   found: Admission["found"]

@@ -32,7 +32,8 @@ export interface EdgeDeps {
   readonly onFault: (fault: unknown, requestId: string) => void
 }
 
-export type Edge = (request: Request, address: string) => Promise<Response>
+/** The client's address is asked for only where something is counted by it. */
+export type Edge = (request: Request, address: () => string) => Promise<Response>
 
 const methods: readonly string[] = ["GET", "POST", "PATCH", "DELETE"]
 /** Where a browser comes with nothing but what we signed. */
@@ -50,7 +51,7 @@ export function edge(deps: EdgeDeps): Edge {
     const url = readUrl(request)
     const isBrowser = browserPath.test(url.pathname)
     const isSandbox = deps.sandboxPages !== undefined && url.pathname.startsWith("/sandbox/")
-    if (isBrowser || isSandbox) await deps.limits.spendBrowser(context.address)
+    if (isBrowser || isSandbox) await deps.limits.spendBrowser(context.address())
     if (deps.sandboxPages && isSandbox) {
       context.route = "/sandbox/*"
       const page = await deps.sandboxPages(request)
@@ -63,7 +64,7 @@ export function edge(deps: EdgeDeps): Edge {
     }
     if (!isBrowser) {
       refuseBrokenEscapes(url)
-      refuseRepeated(url.searchParams)
+      refuseRepeated(url)
     }
     return app.handle(request)
   }
@@ -75,7 +76,7 @@ export function edge(deps: EdgeDeps): Edge {
       context.found = found
     } catch (error) {
       if (error instanceof ConnectError && error.code === "unauthenticated")
-        await deps.limits.spendFailure(context.address)
+        await deps.limits.spendFailure(context.address())
       throw error
     }
     // A line break is the one thing that neither half can have.
@@ -139,10 +140,16 @@ const busyPath = /^\/v1\/(?:oauth\/([a-z]+)\/start|accounts\/(acc_[0-9a-z]+)\/to
 function firstNeed(method: string, url: URL): FirstNeed | undefined {
   const [, provider, accountId] = (method === "GET" && busyPath.exec(url.pathname)) || []
   if (accountId !== undefined) return { kind: "account", id: accountId }
-  if (provider === undefined || !isProviderName(provider) || url.searchParams.has("account_id"))
-    return undefined
+  if (provider === undefined || !isProviderName(provider)) return undefined
+  if (namesNoId(url.search)) return { kind: "app", provider, id: null }
+  if (url.searchParams.has("account_id")) return undefined
   const id = url.searchParams.get("oauth_app_id")
   return id === null || isId("oa", id) ? { kind: "app", provider, id } : undefined
+}
+
+/** Whether no parameter's name ends in `_id`, told without taking the query apart; false too where it cannot be told. */
+function namesNoId(search: string): boolean {
+  return /^(?:[?&]\w+=[^&]*)*$/.test(search) && !search.includes("_id=")
 }
 
 /** Where `Host` is missing or no URL can have it, Bun leaves but a path in `request.url`. */
@@ -166,8 +173,9 @@ function refuseBrokenEscapes(url: URL): void {
 }
 
 /** Elysia would silently keep the last value of a repeated parameter. */
-function refuseRepeated(query: URLSearchParams): void {
-  const names = [...query.keys()]
+function refuseRepeated(url: URL): void {
+  if (!url.search.includes("&")) return
+  const names = [...url.searchParams.keys()]
   const repeated = names.find((name, i) => names.indexOf(name) !== i)
   if (repeated !== undefined)
     throw invalidField(repeated.slice(0, 40), "is there more than once; send it once")

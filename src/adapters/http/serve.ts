@@ -36,8 +36,7 @@ export function serve(
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch: (request, server) =>
       tracked(
-        edge(
-          request,
+        edge(request, () =>
           clientAddress(request, server.requestIP(request)?.address ?? "", options.trustedProxies),
         ),
       ),

@@ -1,4 +1,5 @@
 import type { OAuthApp } from "../../domain/oauth-app.ts"
+import type { Owner } from "../../domain/owner.ts"
 import type { OAuthApps } from "../../ports/storage.ts"
 import { eventRecorder } from "./events.ts"
 import { ours, oursWithId, owned, type Sqlite } from "./sqlite.ts"
@@ -6,7 +7,7 @@ import { appTable, type Row } from "./tables.ts"
 
 const { columns, parameters, toRow, fromRow } = appTable
 
-export function sqliteApps({ db, write }: Sqlite): OAuthApps {
+export function sqliteApps({ db, write, reads }: Sqlite): OAuthApps {
   const record = eventRecorder({ db })
   const sql = {
     insert: db.query<never, [Row]>(`insert into oauth_apps (${columns}) values (${parameters})`),
@@ -44,6 +45,7 @@ export function sqliteApps({ db, write }: Sqlite): OAuthApps {
   return {
     add: (app, event) =>
       write(() => {
+        reads.forget()
         const isFirst = sql.findDefault.get(ofProvider(app)) === null
         if (app.isDefault) sql.stepDown.run(ofProvider(app))
         const row = toRow({ ...app, isDefault: app.isDefault || isFirst })
@@ -53,12 +55,14 @@ export function sqliteApps({ db, write }: Sqlite): OAuthApps {
       }),
 
     async find(owner, id) {
-      return find(oursWithId(owner, id))
+      return reads.remember(appName(owner, id), () => find(oursWithId(owner, id)))
     },
 
     async findDefault(owner, provider) {
-      const row = sql.findDefault.get({ ...ours(owner), provider })
-      return row ? fromRow(row) : undefined
+      return reads.remember(appName(owner, provider), () => {
+        const row = sql.findDefault.get({ ...ours(owner), provider })
+        return row ? fromRow(row) : undefined
+      })
     },
 
     async list(owner, provider) {
@@ -69,6 +73,7 @@ export function sqliteApps({ db, write }: Sqlite): OAuthApps {
       write(() => {
         const app = find(oursWithId(owner, id))
         if (!app) return undefined
+        reads.forget()
         if (change.isDefault) sql.stepDown.run(ofProvider(app))
         const row = toRow({ ...app, ...change })
         sql.change.run(row)
@@ -82,12 +87,18 @@ export function sqliteApps({ db, write }: Sqlite): OAuthApps {
         if (!app) return { kind: "absent" }
         const { accounts } = sql.countAccounts.get({ id }) ?? { accounts: 0 }
         if (accounts > 0) return { kind: "in_use", accounts }
+        reads.forget()
         sql.remove.run({ id })
         if (app.isDefault) sql.promoteOldest.run(ofProvider(app))
         record(event)
         return { kind: "removed" }
       }),
   }
+}
+
+/** No provider's name is an id, and no tenant's has a line break. */
+function appName({ tenant, environment }: Owner, which: string): string {
+  return `app\n${tenant}\n${environment}\n${which}`
 }
 
 function ofProvider(app: OAuthApp): Row {

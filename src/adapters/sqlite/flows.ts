@@ -12,16 +12,16 @@ import type { ConnectFlows, FlowFilter } from "../../ports/storage.ts"
 import { accountHolder, accountKeeper } from "./accounts.ts"
 import { eventRecorder } from "./events.ts"
 import { ours, oursWithId, owned, type Sqlite } from "./sqlite.ts"
-import { appTable, flowTable, type Row } from "./tables.ts"
+import { appTable, flowTable, type Row, type SqlValue } from "./tables.ts"
 
-const { columns, parameters, toRow, fromRow } = flowTable
+const { columns, places, values, toRow, fromRow } = flowTable
 
 export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
   const record = eventRecorder({ db })
   const keepAccount = accountKeeper({ db })
   const holdAccount = accountHolder({ db })
   const sql = {
-    insert: db.query<never, [Row]>(`insert into flows (${columns}) values (${parameters})`),
+    insert: db.query<never, SqlValue[]>(`insert into flows (${columns}) values (${places})`),
     find: db.query<Row, [Row]>(`select ${columns} from flows where ${owned} and id = $id`),
     findById: db.query<Row, [Row]>(`select ${columns} from flows where id = $id`),
     findApp: db.query<Row, [Row]>(
@@ -80,7 +80,7 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
   return {
     add: (flow) =>
       write(() => {
-        sql.insert.run(toRow(flow))
+        sql.insert.run(...values(flow))
       }),
 
     async find(owner, id) {

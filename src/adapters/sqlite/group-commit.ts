@@ -20,9 +20,9 @@ class WorkFailed extends Error {}
  * Durable writes cost a disk flush each, so all that are asked for within one turn of the event loop share
  * one transaction. Where a work fails it alone is undone and rejects: the transaction is rolled back, and done again
  * with a savepoint for each. Where the transaction itself fails nothing is stored and all reject. So a work may run
- * twice, and must do nothing but ask and change the database.
+ * twice, and must do nothing but ask and change the database. `before` ends what else is open on the connection.
  */
-export function groupCommit(db: Database): GroupCommit {
+export function groupCommit(db: Database, before: () => void = () => {}): GroupCommit {
   const sql = {
     begin: db.query("begin immediate"),
     commit: db.query("commit"),
@@ -38,6 +38,7 @@ export function groupCommit(db: Database): GroupCommit {
     const jobs = queued
     queued = []
     if (jobs.length === 0) return
+    before()
     try {
       const results = transaction(() => jobs.map(runTogether))
       for (const [i, { resolve }] of jobs.entries()) resolve(results[i])

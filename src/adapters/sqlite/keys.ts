@@ -1,4 +1,5 @@
 import { exactText } from "../../domain/account-search.ts"
+import type { ApiKey } from "../../domain/api-key.ts"
 import type { ApiKeys, Storage } from "../../ports/storage.ts"
 import { eventRecorder } from "./events.ts"
 import { oursWithId, owned, type Sqlite } from "./sqlite.ts"
@@ -8,7 +9,7 @@ const { columns, parameters, toRow, fromRow } = keyTable
 
 /** A read costs no round trip here, so what a call needs first is simply read after its key. */
 export function sqliteKeys(
-  { db, write }: Sqlite,
+  { db, write, reads }: Sqlite,
   { apps, tokens }: Pick<Storage, "apps" | "tokens">,
 ): ApiKeys {
   const record = eventRecorder({ db })
@@ -27,6 +28,14 @@ export function sqliteKeys(
       "update api_keys set last_used_at = $at where id = $id and (last_used_at is null or last_used_at < $at)",
     ),
   }
+
+  function findById(id: string): ApiKey | undefined {
+    return reads.remember(keyName(id), () => {
+      const row = sql.findById.get({ id: exactText(id) })
+      return row ? fromRow(row) : undefined
+    })
+  }
+
   return {
     add: (key, event) =>
       write(() => {
@@ -35,14 +44,12 @@ export function sqliteKeys(
       }),
 
     async findById(id) {
-      const row = sql.findById.get({ id: exactText(id) })
-      return row ? fromRow(row) : undefined
+      return findById(id)
     },
 
     async findWith(id, need) {
-      const row = sql.findById.get({ id: exactText(id) })
-      if (!row) return undefined
-      const key = fromRow(row)
+      const key = findById(id)
+      if (!key) return undefined
       if (need.kind === "account")
         return { key, app: null, account: (await tokens.read(key, need.id)) ?? null }
       const app = need.id === null ? apps.findDefault(key, need.provider) : apps.find(key, need.id)
@@ -57,13 +64,19 @@ export function sqliteKeys(
       write(() => {
         const { changes } = sql.revoke.run({ ...oursWithId(owner, id), at: event.at.getTime() })
         if (changes === 0) return false
+        reads.forget(keyName(id))
         record(event)
         return true
       }),
 
     touch: (id, at) =>
       write(() => {
+        reads.forget(keyName(id))
         sql.touch.run({ id: exactText(id), at: at.getTime() })
       }),
   }
+}
+
+function keyName(id: string): string {
+  return `key\n${id}`
 }

@@ -3,11 +3,13 @@ import { exactText } from "../../domain/account-search.ts"
 import type { Owner } from "../../domain/owner.ts"
 import type { GroupCommit } from "./group-commit.ts"
 import type { Row } from "./tables.ts"
+import type { TurnReads } from "./turn-reads.ts"
 
-/** An open database. Reads run at once on `db`; whatever changes something is a `write`. */
+/** An open database. Reads run at once on `db`, the busiest within `reads`; whatever changes something is a `write`. */
 export interface Sqlite {
   readonly db: Database
   readonly write: GroupCommit["write"]
+  readonly reads: TurnReads
 }
 
 /** The condition that every look-up has; {@link ours} has its parameters. */

@@ -11,6 +11,7 @@ import { groupCommit } from "./group-commit.ts"
 import { sqliteKeys } from "./keys.ts"
 import { requireCurrent } from "./migrations.ts"
 import { sqliteTokens } from "./tokens.ts"
+import { turnReads } from "./turn-reads.ts"
 import { sqliteWebhooks } from "./webhooks.ts"
 
 /**
@@ -34,8 +35,9 @@ export async function openSqliteStorage(
 }
 
 function sqliteStorage(db: Database, release: () => void): Storage {
-  const commits = groupCommit(db)
-  const sqlite = { db, write: commits.write }
+  const reads = turnReads(db)
+  const commits = groupCommit(db, reads.end)
+  const sqlite = { db, write: commits.write, reads }
   const apps = sqliteApps(sqlite)
   const tokens = sqliteTokens(sqlite)
   let closed = false
@@ -55,6 +57,7 @@ function sqliteStorage(db: Database, release: () => void): Storage {
       if (closed) return
       closed = true
       commits.close()
+      reads.end()
       db.run("pragma wal_checkpoint(truncate)")
       db.close(true)
       release()

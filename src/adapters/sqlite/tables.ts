@@ -37,6 +37,10 @@ export interface Table<Fields> {
   readonly columns: string
   /** `$id, $tenant, …` */
   readonly parameters: string
+  /** `?, ?, …`, for {@link values} */
+  readonly places: string
+  /** A whole record's values in the order of the columns: bound faster than by name. */
+  values(record: Fields): SqlValue[]
   toRow<Some extends Partial<Fields>>(record: Some): Row
   fromRow(row: Row): Fields
   /** For rows that have columns of other tables too: `apps.[id] as app_id, …` */
@@ -66,6 +70,11 @@ function table<Fields extends object>(columns: Columns<Fields>): Table<Fields> {
   return {
     columns: all.map(({ column }) => `[${column}]`).join(", "),
     parameters: all.map(({ column }) => `$${column}`).join(", "),
+    places: all.map(() => "?").join(", "),
+    values(record) {
+      const given = record as Readonly<Record<string, unknown>>
+      return all.map(({ field, kind }) => write(kind, given[field]))
+    },
     toRow(record) {
       const given = record as Readonly<Record<string, unknown>>
       const row: Record<string, SqlValue> = {}
@@ -101,8 +110,14 @@ function write(kind: Kind, value: unknown): SqlValue {
       return value as number
     case "calls":
     case "json":
-      return JSON.stringify(storable(value))
+      return jsonText(value)
   }
+}
+
+/** What no store can keep JSON writes as an escape; only where there is one is the value mended, as a copy. */
+function jsonText(value: unknown): string {
+  const text = JSON.stringify(value)
+  return text.includes("\\u") ? JSON.stringify(storable(value)) : text
 }
 
 function read(kind: Kind, value: SqlValue): unknown {
