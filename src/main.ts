@@ -2,15 +2,14 @@ import { existsSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { liveTransport } from "./adapters/arctic/live-transport.ts"
 import { arcticProviders } from "./adapters/arctic/providers.ts"
-
 import { backgroundWork } from "./adapters/cli/background.ts"
-
-import { type Actions, operator, runCommand, type Terminal } from "./adapters/cli/commands.ts"
-import { signDashboardToken } from "./adapters/cli/dashboard-token.ts"
+import type { Actions, Terminal } from "./adapters/cli/commands.ts"
 import type { Installation, OpenStore } from "./adapters/cli/doctor.ts"
+import { exitCodeOf } from "./adapters/cli/exit-code.ts"
 import { showFirstSteps } from "./adapters/cli/first-steps.ts"
 import { keepLocalSecrets, makeSecrets } from "./adapters/cli/local-secrets.ts"
 import { faultFacts, type Log, openLog } from "./adapters/cli/log.ts"
+import { operator } from "./adapters/cli/operator.ts"
 import { keyMint } from "./adapters/crypto/key-mint.ts"
 import type { Keyring } from "./adapters/crypto/keyring.ts"
 import { randomPool } from "./adapters/crypto/random-pool.ts"
@@ -20,13 +19,8 @@ import { authentication } from "./adapters/http/authentication.ts"
 import { type Edge, edge } from "./adapters/http/edge.ts"
 import { memoryRateLimits, unlimited } from "./adapters/http/rate-limit.ts"
 import { serve } from "./adapters/http/serve.ts"
-import { memoryStorage } from "./adapters/memory/storage.ts"
-import { migratePostgres } from "./adapters/postgres/migrations.ts"
-import { openPostgresStorage } from "./adapters/postgres/storage.ts"
-import { sandbox } from "./adapters/sandbox/sandbox.ts"
-import { migrateSqlite } from "./adapters/sqlite/migrations.ts"
-import { openSqliteStorage } from "./adapters/sqlite/storage.ts"
-import { webhookSender } from "./adapters/webhooks/sender.ts"
+import { consentPageUrl } from "./adapters/sandbox/consent-page-url.ts"
+import type { Sandbox, SandboxDeps } from "./adapters/sandbox/sandbox.ts"
 import { readAccounts } from "./application/accounts.ts"
 import { type ApiKeysDeps, authenticateKey, manageApiKeys } from "./application/api-keys.ts"
 import { type CheckApp, checkApp } from "./application/check-app.ts"
@@ -53,6 +47,7 @@ import type { Clock } from "./ports/crypto.ts"
 import type { Providers } from "./ports/providers.ts"
 import type { Storage } from "./ports/storage.ts"
 import type { Transport } from "./ports/transport.ts"
+import type { WebhookSender } from "./ports/webhooks.ts"
 
 /** What tests replace: the outside that cannot be had, and time. */
 export interface Outside {
@@ -90,7 +85,7 @@ export function mooring(
 
   const endpoints = { graphVersion: config.graphVersion, xHosts: config.xHosts }
   const pretended = config.sandbox
-    ? sandbox({ publicUrl: config.publicUrl, signer, now, randomBytes: random })
+    ? laterSandbox({ publicUrl: config.publicUrl, signer, now, randomBytes: random })
     : undefined
   const providers = {
     live: arcticProviders({ transport: outside.liveTransport ?? liveTransport(), now, ...endpoints }),
@@ -123,7 +118,7 @@ export function mooring(
     onFault,
   }
   const refreshing = { ...refreshDeps, refresher: refresher(refreshDeps) }
-  const sender = webhookSender({ addresses: config.webhookAddresses })
+  const sender = laterSender(config.webhookAddresses)
   const application = {
     oauthApps: manageOAuthApps({ apps: storage.apps, box, newId, now }),
     checkApp: checkApp({ apps: storage.apps, box, providers, redirectUri, now }),
@@ -200,24 +195,59 @@ function apiKeysDeps(storage: Storage, now: Clock): ApiKeysDeps {
   return { keys: storage.keys, mint: keyMint(random), newId: ids({ now, randomBytes: random }), now }
 }
 
+// What many installations never use is loaded when it is first used: no start should wait for it, nor memory hold it.
+
+function laterSender(addresses: Config["webhookAddresses"]): WebhookSender {
+  const sender = once(async () =>
+    (await import("./adapters/webhooks/sender.ts")).webhookSender({ addresses }),
+  )
+  return {
+    send: async (message) => (await sender()).send(message),
+    mayReach: async (url) => (await sender()).mayReach(url),
+  }
+}
+
+function laterSandbox(deps: SandboxDeps): Sandbox {
+  const pretended = once(async () => (await import("./adapters/sandbox/sandbox.ts")).sandbox(deps))
+  return {
+    authorizeUrl: (provider, url) => consentPageUrl(deps.publicUrl, provider, url),
+    transport: async (request, limits) => (await pretended()).transport(request, limits),
+    handle: async (request) => (await pretended()).handle(request),
+  }
+}
+
+/** One for all who ask, however many at once; asked for anew after a failure, such as no file handle left. */
+function once<Result>(load: () => Promise<Result>): () => Promise<Result> {
+  let loading: Promise<Result> | undefined
+  return () => {
+    loading ??= load().catch((fault) => {
+      loading = undefined
+      throw fault
+    })
+    return loading
+  }
+}
+
 /** The very same adapters, with the consent page in place of the provider's. */
-function pretendedProviders(providers: Providers, pretended: ReturnType<typeof sandbox>): Providers {
+function pretendedProviders(providers: Providers, pretended: Sandbox): Providers {
   return {
     ...providers,
     authorizeUrl: (request) => pretended.authorizeUrl(request.provider, providers.authorizeUrl(request)),
   }
 }
 
+// A store is loaded where it is chosen, since the others' drivers would take time of every start, and memory.
+
 /** Opens the store the configuration names. `serve` claims it for a serving process, where the store allows one alone. */
 export function openStorage(choice: StorageChoice, use: { readonly serve: boolean }): Promise<Storage> {
   return naming(databaseOf(choice), async () => {
     switch (choice.kind) {
       case "memory":
-        return memoryStorage()
+        return (await import("./adapters/memory/storage.ts")).memoryStorage()
       case "sqlite":
-        return openSqliteStorage(choice.path, use)
+        return (await import("./adapters/sqlite/storage.ts")).openSqliteStorage(choice.path, use)
       case "postgres":
-        return openPostgresStorage(choice.url)
+        return (await import("./adapters/postgres/storage.ts")).openPostgresStorage(choice.url)
     }
   })
 }
@@ -229,9 +259,9 @@ export function migrate(choice: StorageChoice): Promise<readonly string[]> {
       case "memory":
         return []
       case "sqlite":
-        return migrateSqlite(choice.path)
+        return (await import("./adapters/sqlite/migrations.ts")).migrateSqlite(choice.path)
       case "postgres":
-        return migratePostgres(choice.url)
+        return (await import("./adapters/postgres/migrations.ts")).migratePostgres(choice.url)
     }
   })
 }
@@ -336,7 +366,13 @@ function stopSignal(): Promise<string> {
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** Runs one command of the command line; resolves to its exit code. */
-export function run(args: readonly string[], env: Environment, terminal: Terminal): Promise<number> {
+export async function run(args: readonly string[], env: Environment, terminal: Terminal): Promise<number> {
+  // The reader of command lines is not loaded for the one that says but this: it took 25 ms of the start.
+  if (args.length === 1 && args[0] === "serve") {
+    const serving = () => serveUntilStopped(env, terminal).then(() => 0)
+    return exitCodeOf(serving, terminal.complain)
+  }
+  const { runCommand } = await import("./adapters/cli/commands.ts")
   return runCommand(args, actions(env, terminal), terminal)
 }
 
@@ -397,7 +433,7 @@ function actions(env: Environment, terminal: Terminal): Actions {
       }
     },
 
-    signDashboardToken(tenant, lifetimeSeconds) {
+    async signDashboardToken(tenant, lifetimeSeconds) {
       const { storage, dashboardTokens: configured } = readConfig(env)
       if (storage.kind === "memory" && !configured) {
         throw new Error(
@@ -411,6 +447,7 @@ function actions(env: Environment, terminal: Terminal): Actions {
         )
       }
       const { key, ...rules } = dashboardTokens
+      const { signDashboardToken } = await import("./adapters/cli/dashboard-token.ts")
       return signDashboardToken({ ...rules, secret: key.secret, tenant, lifetimeSeconds })
     },
   }

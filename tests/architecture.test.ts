@@ -80,3 +80,42 @@ test("nothing in src escapes the type checker or is left for later", () => {
     )
   }
 })
+
+/** What is loaded before the first answer: all that static imports reach, types and dynamic imports left out. */
+function loadedAtStart(): ReadonlySet<string> {
+  const transpiler = new Bun.Transpiler({ loader: "ts" })
+  const reached = new Set(["src/cli.ts"])
+  for (const file of reached) {
+    if (!file.startsWith("src/")) continue
+    for (const { kind, path } of transpiler.scanImports(readFileSync(join(root, file), "utf8"))) {
+      if (kind === "import-statement") reached.add(target(file, path))
+    }
+  }
+  return reached
+}
+
+test("a start loads no package, and no built-in module that loads many, but what its first answer needs", () => {
+  const packages = [...loadedAtStart()].filter((name) => !name.startsWith("src/"))
+  // Each further one is paid for by every start: time it (`bun run bench startup`) before adding it here.
+  expect(packages.toSorted()).toEqual([
+    "arctic/dist/providers/facebook.js",
+    "arctic/dist/providers/linkedin.js",
+    "arctic/dist/providers/tiktok.js",
+    "arctic/dist/providers/twitter.js",
+    "elysia",
+    "node:async_hooks",
+    "node:fs",
+    "node:path",
+    "rate-limiter-flexible/lib/BurstyRateLimiter.js",
+    "rate-limiter-flexible/lib/RateLimiterMemory.js",
+    "rate-limiter-flexible/lib/RateLimiterRes.js",
+  ])
+})
+
+test("a start loads neither a store nor what only some installations use", () => {
+  const rooms = new Set([...loadedAtStart()].filter((name) => name.startsWith("src/")).map(room))
+  for (const later of ["memory", "sqlite", "postgres", "webhooks"])
+    expect(rooms).not.toContain(`adapters/${later}`)
+  expect(loadedAtStart()).not.toContain("src/adapters/sandbox/sandbox.ts")
+  expect(loadedAtStart()).not.toContain("src/adapters/cli/commands.ts")
+})

@@ -10,6 +10,12 @@ export interface ProviderRequest {
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | null
+  /**
+   * Lets the request use a connection kept from an earlier one, which saves both sides the handshake. Such a
+   * connection may have died unseen: then a POST is lost and nobody knows whether it was spent, and anything else
+   * may be sent again. Without this a request has a connection of its own.
+   */
+  readonly mayUseKeptConnection?: boolean
 }
 
 export interface ProviderAnswer {

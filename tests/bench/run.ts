@@ -39,6 +39,7 @@ const usage = `bun run bench [part] [options]
 
   --rounds N         rounds of a comparison (12)
   --seconds N        length of a round (1.2)
+  --warm-up N        seconds of load before the first round (6)
   --connections N,N  the first gets all rounds, the others a third of them (32,1,64)
   --minutes N        length of the soak (10)
   --connects N       connects of the memory part (20000)
@@ -50,6 +51,7 @@ function readOptions(): Options & { readonly name: string | undefined } {
     options: {
       rounds: { type: "string", default: "12" },
       seconds: { type: "string", default: "1.2" },
+      "warm-up": { type: "string", default: "6" },
       connections: { type: "string", default: "32,1,64" },
       minutes: { type: "string", default: "10" },
       connects: { type: "string", default: "20000" },
@@ -62,6 +64,7 @@ function readOptions(): Options & { readonly name: string | undefined } {
     words,
     rounds: positive("rounds", values.rounds),
     seconds: positive("seconds", values.seconds),
+    warmUpSeconds: positive("warm-up", values["warm-up"]),
     connections: values.connections.split(",").map((text) => positive("connections", text)),
     minutes: positive("minutes", values.minutes),
     connects: positive("connects", values.connects),

@@ -11,7 +11,7 @@ import {
 import { type CallKind, type CallName, type Complaint, judge, type RefusalTable } from "./classify.ts"
 import { evidenceText, evidenceTraceId } from "./redact.ts"
 import { retryAfterSeconds } from "./retry-after.ts"
-import { outsideFetch, withinFetch } from "./scoped-fetch.ts"
+import { withinFetch } from "./scoped-fetch.ts"
 import { field, isObject, readItems } from "./untrusted.ts"
 
 /** Every call of one piece of work: their limits, what they must keep secret, and how each answer is judged. */
@@ -20,13 +20,13 @@ export interface Conversation {
   ask(call: CallName, question: Question): Promise<object>
   /**
    * Lets a client of Arctic's form the request, sends that one request to our endpoint, and judges the answer
-   * ourselves: what the client makes of it is not looked at. A second request is refused unsent.
+   * ourselves: the client never sees it. A second request of the client's is not sent.
    */
   submit(
     call: Exclude<CallKind, "api">,
     client: () => Promise<unknown>,
     endpoint: string,
-    amend?: AmendTokenRequest,
+    amendment?: Amendment,
   ): Promise<object>
   /** From here on the text is kept out of all evidence, as every token in an answer is without this. */
   keepSecret(text: string): void
@@ -58,8 +58,13 @@ export interface Question {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** What a provider needs otherwise than Arctic forms it. May change both. */
-export type AmendTokenRequest = (form: URLSearchParams, headers: Record<string, string>) => void
+/** What a provider needs otherwise than Arctic forms it. */
+export interface Amendment {
+  /** Lower-case names; they replace Arctic's. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Changes the form that is sent. */
+  readonly form?: (form: URLSearchParams) => void
+}
 
 export interface ConversationSettings {
   readonly transport: Transport
@@ -82,13 +87,13 @@ export function openConversation(
   occasion: Occasion,
   refusals: RefusalTable,
 ): Conversation {
-  const secrets = new Set(occasion.secrets)
+  const secrets = openSecrets(occasion.secrets)
   const sender = openSender(settings, occasion, secrets)
 
   /** The body of an answer, whose tokens are secrets whether or not it grants anything. */
   function accepted(call: CallName, answer: ProviderAnswer): object {
     const verdict = judge(call, answer, refusals)
-    for (const secret of secretsIn(verdict.body)) secrets.add(secret)
+    secrets.addTokensOf(verdict.body)
     if (verdict.kind === "accepted") return verdict.body
     const { complaint, reason, fate } = verdict
     const said = {
@@ -104,21 +109,13 @@ export function openConversation(
   return {
     ask: async (call, question) => accepted(call, await sender.send(call, askedAs(question))),
 
-    async submit(call, client, endpoint, amend) {
-      const sent: Promise<ProviderAnswer>[] = []
-      const answerFor = async (formed: Request): Promise<Response> => {
-        if (sent.length > 0) throw new Error("what works once is sent once")
-        const answer = amended(formed, endpoint, amend).then((outgoing) => sender.send(call, outgoing))
-        sent.push(answer)
-        return asResponse(await answer)
-      }
-      const [outcome] = await Promise.allSettled([withinFetch(answerFor, client)])
-      const [answer] = sent
-      if (!answer) throw outcome.status === "rejected" ? outcome.reason : new Error("nothing was sent")
-      return accepted(call, await answer)
+    async submit(call, client, endpoint, amendment) {
+      const formed = await requestFormedBy(client)
+      const outgoing = await amended(formed, endpoint, amendment)
+      return accepted(call, await sender.send(call, { ...outgoing, mayUseKeptConnection: call === "token" }))
     },
 
-    keepSecret: (text) => void secrets.add(text),
+    keepSecret: secrets.add,
     failure(call, reason, message) {
       const { status, sent } = sender.latest()
       const read = reason === "invalid_response" ? "unknown" : "refused"
@@ -133,6 +130,24 @@ export function openConversation(
   }
 }
 
+/** What a conversation keeps out of all evidence. */
+interface Secrets {
+  add(text: string): void
+  addTokensOf(answer: unknown): void
+  all(): ReadonlySet<string>
+}
+
+/** Answers are searched for tokens only once there is evidence to be cleaned of them, which most conversations never have. */
+function openSecrets(texts: readonly string[]): Secrets {
+  const known = [...texts]
+  const answers: unknown[] = []
+  return {
+    add: (text) => void known.push(text),
+    addTokensOf: (answer) => void answers.push(answer),
+    all: () => new Set([...known, ...answers.flatMap(secretsIn)]),
+  }
+}
+
 interface Sender {
   send(call: CallName, outgoing: ProviderRequest): Promise<ProviderAnswer>
   /** The call that was sent last, with the status of its answer; the one to begin with where none was. */
@@ -140,11 +155,7 @@ interface Sender {
 }
 
 /** Every request leaves by this door: within the limits, told of, and its faults in our words. */
-function openSender(
-  settings: ConversationSettings,
-  occasion: Occasion,
-  secrets: ReadonlySet<string>,
-): Sender {
+function openSender(settings: ConversationSettings, occasion: Occasion, secrets: Secrets): Sender {
   const { deadline, onCall } = occasion
   const limits: TransportLimits = { ...settings.limits, deadline }
   let latest: ReturnType<Sender["latest"]> = { call: occasion.call, status: null, sent: false }
@@ -161,7 +172,7 @@ function openSender(
         onCall({ call, at, ...outcome, durationMs: Math.round(performance.now() - startedMs) })
       latest = { call, status: null, sent: true }
       try {
-        const answer = await outsideFetch(() => settings.transport(outgoing, limits))
+        const answer = await settings.transport(outgoing, limits)
         latest = { call, status: answer.status, sent: true }
         tell({ status: answer.status, fault: null })
         return answer
@@ -180,16 +191,17 @@ function openSender(
 function failureOf(
   reason: OAuthErrorReason,
   said: Partial<ProviderEvidence> & { readonly call: CallName },
-  secrets: ReadonlySet<string>,
+  secrets: Secrets,
   fate: ProviderFailure["fate"],
   retryAfter?: number,
 ): ProviderFailure {
+  const known = secrets.all()
   const evidence: ProviderEvidence = {
     call: said.call,
     status: said.status ?? null,
-    code: evidenceText(said.code, secrets),
-    message: evidenceText(said.message, secrets),
-    traceId: evidenceTraceId(said.traceId, secrets),
+    code: evidenceText(said.code, known),
+    message: evidenceText(said.message, known),
+    traceId: evidenceTraceId(said.traceId, known),
   }
   const wait = retryAfter === undefined ? {} : { retryAfterSeconds: retryAfter }
   return new ProviderFailure({ reason, evidence, fate, ...wait })
@@ -197,8 +209,9 @@ function failureOf(
 
 function askedAs(question: Question): ProviderRequest {
   const form = question.form && new URLSearchParams(question.form).toString()
+  const method = question.method ?? (form === undefined ? "GET" : "POST")
   return {
-    method: question.method ?? (form === undefined ? "GET" : "POST"),
+    method,
     url: String(question.url),
     headers: {
       accept: "application/json",
@@ -208,29 +221,42 @@ function askedAs(question: Question): ProviderRequest {
       ...(question.bearer === undefined ? {} : { authorization: `Bearer ${question.bearer}` }),
     },
     body: form ?? null,
+    // A plain read is told by its token in a header: where a GET exchanges a token, the token is in the address.
+    mayUseKeptConnection: question.bearer !== undefined && method === "GET",
   }
+}
+
+/** The first request of a client's; it gets no answer, since what the client would make of one does not count. */
+function requestFormedBy(client: () => Promise<unknown>): Promise<Request> {
+  return new Promise((resolve, reject) => {
+    const take = (formed: Request) => {
+      resolve(formed)
+      return new Promise<Response>(() => {})
+    }
+    withinFetch(take, client).then(() => reject(new Error("nothing was sent")), reject)
+  })
 }
 
 /** The request as Arctic formed it, at the endpoint as it is today. */
 async function amended(
   formed: Request,
   endpoint: string,
-  amend: AmendTokenRequest | undefined,
+  { headers, form }: Amendment = {},
 ): Promise<ProviderRequest> {
-  const form = new URLSearchParams(await formed.text())
-  const headers: Record<string, string> = {
-    ...Object.fromEntries(formed.headers),
-    "user-agent": "mooring",
+  const { "content-length": _, ...kept } = Object.fromEntries(formed.headers)
+  const body = await formed.text()
+  return {
+    method: "POST",
+    url: endpoint,
+    headers: { ...kept, "user-agent": "mooring", ...headers },
+    body: form ? changedForm(body, form) : body,
   }
-  delete headers["content-length"]
-  amend?.(form, headers)
-  return { method: "POST", url: endpoint, headers, body: form.toString() }
 }
 
-/** For Arctic, which insists on one; it is only ever the judged answer that counts. */
-function asResponse(answer: ProviderAnswer): Response {
-  const bodiless = [204, 205, 304].includes(answer.status)
-  return new Response(bodiless ? null : answer.body, { status: answer.status })
+function changedForm(body: string, change: (form: URLSearchParams) => void): string {
+  const form = new URLSearchParams(body)
+  change(form)
+  return form.toString()
 }
 
 function codeOf(complaint: Complaint | undefined): string | null {

@@ -1,4 +1,4 @@
-import { Facebook } from "arctic"
+import { Facebook } from "arctic/dist/providers/facebook.js"
 import type { AuthorizeRequest, ExchangeRequest, UpstreamAccount } from "../../ports/providers.ts"
 import type { Conversation } from "./conversation.ts"
 import { checkFacebook } from "./facebook-check.ts"
@@ -22,7 +22,7 @@ export const facebook: ProviderAdapter = {
     api: "https://graph.facebook.com/{version}",
     otherProduct: "https://api.instagram.com/oauth/access_token",
   }),
-  usesPkce: () => false,
+  challenge: () => null,
 
   authorizeUrl(request, endpoints) {
     const client = new Facebook(request.clientId, "", request.redirectUri)

@@ -1,4 +1,3 @@
-import { createHmac } from "node:crypto"
 import {
   aComplaint,
   type Complaint,
@@ -55,7 +54,7 @@ export function proofQuery(
 ): string {
   const query = new URLSearchParams(parameters)
   if (clientSecret !== undefined) {
-    const proof = createHmac("sha256", clientSecret).update(token).digest("hex")
+    const proof = new Bun.CryptoHasher("sha256", clientSecret).update(token).digest("hex")
     conversation.keepSecret(proof)
     query.set("appsecret_proof", proof)
   }

@@ -41,7 +41,7 @@ export const instagram: ProviderAdapter = {
     api: "https://graph.instagram.com/{version}",
     otherProduct: "https://graph.facebook.com/{version}/oauth/access_token",
   }),
-  usesPkce: () => false,
+  challenge: () => null,
 
   authorizeUrl(request, endpoints) {
     const client = instagramClient(request.clientId, "", request.redirectUri)

@@ -1,4 +1,4 @@
-import { LinkedIn } from "arctic"
+import { LinkedIn } from "arctic/dist/providers/linkedin.js"
 import { ProviderFailure, type UpstreamIdentity } from "../../ports/providers.ts"
 import { checkByMadeUpCode, scopeFindings } from "./app-check.ts"
 import {
@@ -51,7 +51,7 @@ export const linkedin: ProviderAdapter = {
     revoke: "https://www.linkedin.com/oauth/v2/revoke",
     api: "https://api.linkedin.com",
   }),
-  usesPkce: () => false,
+  challenge: () => null,
 
   authorizeUrl(request, endpoints) {
     const client = new LinkedIn(request.clientId, "", request.redirectUri)

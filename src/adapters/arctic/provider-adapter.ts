@@ -21,7 +21,8 @@ export interface ProviderAdapter {
   readonly issuer?: string
   readonly refusals: RefusalTable
   endpoints(options: OAuthAppOptions): Endpoints
-  usesPkce(options: OAuthAppOptions): boolean
+  /** How the S256 challenge of a flow is written; null where it has none. */
+  challenge(options: OAuthAppOptions): Challenge | null
   authorizeUrl(request: AuthorizeRequest, endpoints: Endpoints): URL
   connect(
     request: ExchangeRequest,
@@ -40,6 +41,13 @@ export interface ProviderAdapter {
     conversation: Conversation,
     endpoints: Endpoints,
   ): Promise<readonly AppFinding[]>
+}
+
+export type Challenge = "base64url" | "hex"
+
+/** RFC 7636 section 4.2, and TikTok's own way of writing it. */
+export function challengeOf(verifier: string, written: Challenge): string {
+  return Bun.CryptoHasher.hash("sha256", verifier, written)
 }
 
 /** What goes into the exchange of a code. */

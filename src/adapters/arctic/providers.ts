@@ -10,6 +10,7 @@ import { readCallbackError } from "./callback-error.ts"
 import type { CallName } from "./classify.ts"
 import { type Conversation, type ConversationSettings, openConversation } from "./conversation.ts"
 import { facebook } from "./facebook.ts"
+import { formedOnce } from "./formed-once.ts"
 import { instagram } from "./instagram.ts"
 import { linkedin } from "./linkedin.ts"
 import type { Endpoints, ProviderAdapter } from "./provider-adapter.ts"
@@ -71,7 +72,9 @@ export function arcticProviders(deps: ArcticProvidersDeps): Providers {
     const named = { ...adapters[provider].endpoints({ ...hosts, ...options }), ...deps.endpoints?.[provider] }
     const chosen = options.graph_version
     const version = typeof chosen === "string" ? chosen : (deps.graphVersion ?? defaultGraphVersion)
-    const filled = Object.entries(named).map(([name, url]) => [name, url.replaceAll("{version}", version)])
+    const urls = Object.entries(named)
+    if (!urls.some(([, url]) => url.includes("{version}"))) return named
+    const filled = urls.map(([name, url]) => [name, url.replaceAll("{version}", version)])
     return { ...named, ...Object.fromEntries(filled) }
   }
 
@@ -95,14 +98,15 @@ export function arcticProviders(deps: ArcticProvidersDeps): Providers {
   }
 
   return {
-    usesPkce: (provider, options) => adapters[provider].usesPkce(options),
+    usesPkce: (provider, options) => adapters[provider].challenge(options) !== null,
     issuer: (provider) => adapters[provider].issuer,
     readCallbackError: (_provider, callback) => readCallbackError(callback),
 
-    authorizeUrl(request) {
-      const endpoints = endpointsFor(request.provider, request.options)
-      return adapters[request.provider].authorizeUrl(request, endpoints)
-    },
+    authorizeUrl: formedOnce(
+      (request) =>
+        adapters[request.provider].authorizeUrl(request, endpointsFor(request.provider, request.options)),
+      ({ provider, options }) => adapters[provider].challenge(options),
+    ),
 
     connect: (request) =>
       converse("token", request, [request.code, request.codeVerifier], (adapter, ...held) =>

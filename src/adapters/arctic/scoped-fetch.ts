@@ -19,7 +19,8 @@ export function installScopedFetch(): () => void {
   const outer = globalThis.fetch
   const scoped = (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     const scope = scopes.getStore()
-    return scope ? scope(new Request(input, init)) : outer(input, init)
+    if (!scope) return outer(input, init)
+    return scope(input instanceof Request && init === undefined ? input : new Request(input, init))
   }
   globalThis.fetch = Object.assign(scoped, { preconnect: outer.preconnect })
   uninstall = () => {
@@ -32,9 +33,4 @@ export function installScopedFetch(): () => void {
 /** Every `fetch` that the work makes, at whatever depth, goes to the given one. */
 export function withinFetch<Result>(fetch: ScopedFetch, work: () => Promise<Result>): Promise<Result> {
   return scopes.run(fetch, work)
-}
-
-/** For the transport itself, which would otherwise find the scope it serves. */
-export function outsideFetch<Result>(work: () => Promise<Result>): Promise<Result> {
-  return scopes.exit(work)
 }

@@ -1,5 +1,4 @@
-import { createHash } from "node:crypto"
-import { TikTok } from "arctic"
+import { TikTok } from "arctic/dist/providers/tiktok.js"
 import { appFinding } from "../../domain/app-check.ts"
 import type { OAuthAppOptions } from "../../domain/oauth-app.ts"
 import { ProviderFailure, type UpstreamIdentity } from "../../ports/providers.ts"
@@ -17,7 +16,9 @@ import type { Conversation } from "./conversation.ts"
 import { readGrant, refreshedTokensOf, tokensOf } from "./grant.ts"
 import {
   authorizeAt,
+  type Challenge,
   type CodeExchange,
+  challengeOf,
   type Endpoints,
   endEach,
   type ProviderAdapter,
@@ -54,11 +55,11 @@ export const tiktok: ProviderAdapter = {
     token: "https://open.tiktokapis.com/v2/oauth/token/",
     api: "https://open.tiktokapis.com",
   }),
-  usesPkce,
+  challenge,
 
   authorizeUrl(request, endpoints) {
     const client = new TikTok(request.clientId, "", request.redirectUri)
-    const verifier = usesPkce(request.options) ? verifierOf(request) : ""
+    const verifier = challenge(request.options) ? verifierOf(request) : ""
     const formed = client.createAuthorizationURL(request.state, verifier, [...request.scopes])
     return authorizeAt(endpoints.authorize, formed, {
       ...challengeChanges(request.options, verifier),
@@ -135,12 +136,12 @@ async function exchange(
   endpoints: Endpoints,
 ): Promise<object> {
   const client = new TikTok(credentials.clientId, credentials.clientSecret, redirectUri)
-  const verifier = usesPkce(options) ? verifierOf({ codeVerifier }) : ""
+  const verifier = challenge(options) ? verifierOf({ codeVerifier }) : ""
   return conversation.submit(
     "token",
     () => client.validateAuthorizationCode(code, verifier),
     endpoints.token,
-    (form) => verifier || form.delete("code_verifier"),
+    verifier ? {} : { form: (form) => form.delete("code_verifier") },
   )
 }
 
@@ -177,8 +178,9 @@ async function readIdentity(
   }
 }
 
-function usesPkce(options: OAuthAppOptions): boolean {
-  return options.pkce === "s256" || options.pkce === "s256_hex"
+function challenge({ pkce }: OAuthAppOptions): Challenge | null {
+  if (pkce === "s256_hex") return "hex"
+  return pkce === "s256" ? "base64url" : null
 }
 
 /** Arctic always sends the base64url challenge of RFC 7636. */
@@ -186,9 +188,9 @@ function challengeChanges(
   options: OAuthAppOptions,
   verifier: string,
 ): Readonly<Record<string, string | null>> {
-  if (!usesPkce(options)) return { code_challenge: null, code_challenge_method: null }
-  if (options.pkce !== "s256_hex") return {}
-  return { code_challenge: createHash("sha256").update(verifier).digest("hex") }
+  const written = challenge(options)
+  if (written === null) return { code_challenge: null, code_challenge_method: null }
+  return written === "hex" ? { code_challenge: challengeOf(verifier, written) } : {}
 }
 
 /** Flat, as the documents say, or inside `data`, as one page still prints it. */

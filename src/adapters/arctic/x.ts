@@ -1,4 +1,4 @@
-import { Twitter } from "arctic"
+import { Twitter } from "arctic/dist/providers/twitter.js"
 import type { OAuthAppOptions } from "../../domain/oauth-app.ts"
 import type { AppCredentials, UpstreamIdentity } from "../../ports/providers.ts"
 import { checkByMadeUpCode, scopeFindings } from "./app-check.ts"
@@ -11,7 +11,7 @@ import {
   standardComplaint,
   standardRules,
 } from "./classify.ts"
-import type { AmendTokenRequest, Conversation } from "./conversation.ts"
+import type { Amendment, Conversation } from "./conversation.ts"
 import { readGrant, refreshedTokensOf, tokensOf } from "./grant.ts"
 import {
   authorizeAt,
@@ -55,7 +55,7 @@ const rules: readonly RefusalRule[] = [
 export const x: ProviderAdapter = {
   refusals: { complaintIn, rules },
   endpoints: (options) => (options.hosts === "twitter.com" ? legacy : today),
-  usesPkce: () => true,
+  challenge: () => "base64url",
 
   authorizeUrl(request, endpoints) {
     const client = new Twitter(request.clientId, null, request.redirectUri)
@@ -72,7 +72,7 @@ export const x: ProviderAdapter = {
 
   async refresh(request, conversation, endpoints) {
     const { credentials, refreshToken } = refreshGrantOf(request)
-    const client = new Twitter(credentials.clientId, credentials.clientSecret, "")
+    const client = clientOf(credentials)
     const answer = await conversation.submit(
       "refresh",
       () => client.refreshAccessToken(refreshToken),
@@ -86,18 +86,16 @@ export const x: ProviderAdapter = {
   async revoke(request, conversation, endpoints) {
     const { credentials, accessToken, refreshToken } = request
     if (credentials === null) return "unsupported"
-    const client = new Twitter(credentials.clientId, credentials.clientSecret, "")
-    const authenticate = authenticated(credentials, request.options, conversation)
+    const client = clientOf(credentials)
+    const { headers, form: authenticate } = authenticated(credentials, request.options, conversation)
     return endEach([refreshToken, accessToken], (token) =>
-      conversation.submit(
-        "revoke",
-        () => client.revokeToken(token),
-        `${endpoints.api}/2/oauth2/revoke`,
-        (form, headers) => {
-          authenticate(form, headers)
+      conversation.submit("revoke", () => client.revokeToken(token), `${endpoints.api}/2/oauth2/revoke`, {
+        headers,
+        form(form) {
+          authenticate?.(form)
           form.set("token_type_hint", token === refreshToken ? "refresh_token" : "access_token")
         },
-      ),
+      }),
     )
   },
 
@@ -117,7 +115,7 @@ async function exchange(
   conversation: Conversation,
   endpoints: Endpoints,
 ): Promise<object> {
-  const client = new Twitter(credentials.clientId, credentials.clientSecret, redirectUri)
+  const client = clientOf(credentials, redirectUri)
   const verifier = verifierOf({ codeVerifier })
   return conversation.submit(
     "token",
@@ -150,17 +148,21 @@ async function readIdentity(
   }
 }
 
+/** Without the secret: Arctic's own header, which {@link authenticated} replaces, would only cost its encoding. */
+function clientOf({ clientId }: AppCredentials, redirectUri = ""): Twitter {
+  return new Twitter(clientId, "", redirectUri)
+}
+
 function authenticated(
   credentials: AppCredentials,
   options: OAuthAppOptions,
   conversation: Conversation,
-): AmendTokenRequest {
+): Amendment & { readonly headers: object } {
   const basic = basicCredentials(credentials)
   conversation.keepSecret(basic)
-  return (form, headers) => {
-    headers.authorization = `Basic ${basic}`
-    if (options.client_id_in_body === true) form.set("client_id", credentials.clientId)
-  }
+  const headers = { authorization: `Basic ${basic}` }
+  if (options.client_id_in_body !== true) return { headers }
+  return { headers, form: (form) => form.set("client_id", credentials.clientId) }
 }
 
 /** RFC 6749 section 2.3.1 form-encodes both before they are joined, which Arctic leaves out. */
@@ -169,6 +171,8 @@ function basicCredentials(credentials: AppCredentials): string {
 }
 
 function formEncode(text: string): string {
+  // What most ids and secrets are made of stays as it is.
+  if (/^[\w*.-]*$/.test(text)) return text
   return new URLSearchParams([["", text]]).toString().slice(1)
 }
 

@@ -22,6 +22,8 @@ const keepAliveEveryMs = 30_000
 const tellTimeEveryMs = 10_000
 const deliverEveryMs = 1000
 const pruneEveryMs = 10 * 60_000
+/** A moment for whoever waits for the first answer: to begin all of it at once took 5 ms. */
+const firstAfterMs = 100
 
 /** What goes on without being asked; each provider by itself, so that one that hangs holds up none of the others. */
 export function backgroundWork(uses: BackgroundUses, log: Log): BackgroundWork {
@@ -72,7 +74,7 @@ export function backgroundWork(uses: BackgroundUses, log: Log): BackgroundWork {
   }
 }
 
-/** Runs the work at once and then again and again, without a pause while it says there is more; never twice at a time. */
+/** Runs the work in a moment and then again and again, without a pause while it says there is more; never twice at a time. */
 function every(
   ms: number,
   work: (isStopping: () => boolean) => Promise<boolean>,
@@ -91,13 +93,14 @@ function every(
         running = undefined
       })
   }
-  begin()
+  const first = setTimeout(begin, firstAfterMs)
   const timer = setInterval(begin, ms)
   return {
     /** Now, where it is not at work already. */
     begin,
     async stop() {
       stopped = true
+      clearTimeout(first)
       clearInterval(timer)
       await running
     },

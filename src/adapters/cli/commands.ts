@@ -1,10 +1,11 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander"
 import type { ManageApiKeys } from "../../application/api-keys.ts"
-import { type ApiKey, keyScopes, type Principal } from "../../domain/api-key.ts"
-import { ConnectError } from "../../domain/errors.ts"
+import { type ApiKey, keyScopes } from "../../domain/api-key.ts"
 import { type Environment, environments, isTenantName } from "../../domain/owner.ts"
 import { parseRfc3339, rfc3339Example } from "../../domain/rfc3339.ts"
 import { addDoctor, type Installation } from "./doctor.ts"
+import { exitCodeOf } from "./exit-code.ts"
+import { operator } from "./operator.ts"
 
 /** What the commands do to the rest of Mooring; `main` fills it in. */
 export interface Actions {
@@ -24,20 +25,18 @@ export interface Terminal {
   complain(text: string): void
 }
 
-/** Runs one command line; resolves to the exit code. Every refusal is a sentence, a fault keeps its message. */
-export async function runCommand(
-  args: readonly string[],
-  actions: Actions,
-  terminal: Terminal,
-): Promise<number> {
-  const program = commands(actions, terminal)
+/** Runs one command line; resolves to the exit code. */
+export function runCommand(args: readonly string[], actions: Actions, terminal: Terminal): Promise<number> {
+  return exitCodeOf(() => parse(commands(actions, terminal), args), terminal.complain)
+}
+
+async function parse(program: Command, args: readonly string[]): Promise<number> {
   try {
     await program.parseAsync([...args], { from: "user" })
     return 0
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode
-    terminal.complain(error instanceof Error ? error.message : String(error))
-    return error instanceof ConnectError ? 2 : 1
+    throw error
   }
 }
 
@@ -140,11 +139,6 @@ interface CreateKeyOptions {
   readonly scopes?: readonly string[]
   readonly expiresAt?: Date
   readonly json?: true
-}
-
-/** Whoever can run commands beside the database may do everything. */
-export function operator(tenant: string, environment: Environment): Principal {
-  return { tenant, environment, scopes: keyScopes, actor: "cli", kind: "user" }
 }
 
 function describeKey(key: ApiKey) {

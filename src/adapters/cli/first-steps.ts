@@ -1,5 +1,5 @@
 import type { ManageApiKeys } from "../../application/api-keys.ts"
-import { operator } from "./commands.ts"
+import { operator } from "./operator.ts"
 
 export interface FirstSteps {
   readonly apiKeys: ManageApiKeys

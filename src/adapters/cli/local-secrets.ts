@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto"
 import { existsSync, linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"
 
@@ -20,7 +19,7 @@ export function keepLocalSecrets(path: string): KeptSecrets {
 /** Under its name the file is whole or absent, whatever stops us. False where another process was quicker: its secrets are as good. */
 function makeFile(path: string): boolean {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  const draft = `${path}.${randomBytes(6).toString("hex")}`
+  const draft = `${path}.${random(6).toHex()}`
   writeFileSync(draft, format(makeSecrets()), { mode: 0o600, flag: "wx" })
   try {
     linkSync(draft, path)
@@ -36,10 +35,12 @@ function makeFile(path: string): boolean {
 /** For a store that is gone with its process, and so has no use for secrets that stay. */
 export function makeSecrets(): LocalSecrets {
   return {
-    ENCRYPTION_KEYS: `local1:${randomBytes(32).toString("base64")}`,
-    JWT_SECRET: randomBytes(36).toString("base64url"),
+    ENCRYPTION_KEYS: `local1:${random(32).toBase64()}`,
+    JWT_SECRET: random(36).toBase64({ alphabet: "base64url" }),
   }
 }
+
+const random = (count: number) => crypto.getRandomValues(new Uint8Array(count))
 
 function format(secrets: LocalSecrets): string {
   return `# Made by Mooring on its first start. Without ENCRYPTION_KEYS the stored tokens cannot be read: keep this file.

@@ -1,33 +1,47 @@
-import pino, { type LogFn, type Logger } from "pino"
-import pretty from "pino-pretty"
+import { fstatSync } from "node:fs"
 import { gatheredLines } from "./gathered-lines.ts"
 
-export type Log = Pick<Logger, "debug" | "info" | "warn" | "error">
+const levels = ["debug", "info", "warn", "error"] as const
+type Level = (typeof levels)[number]
+
+/** What is known, and what happened; `undefined` facts are left out. */
+export type Log = Readonly<Record<Level, (facts: object, message: string) => void>>
+
+const standardOutput = 1
 
 /** One JSON object a line; on a terminal the same, made readable. */
-export function openLog(level: "debug" | "info" | "warn" | "error" | "silent"): Log {
-  const options = {
-    level,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
+export function openLog(least: Level | "silent"): Log {
+  const lines = gatheredLines(standardOutput)
+  const format = isTerminal(standardOutput) ? readableLine : jsonLine
+  const sayer = (level: Level) => {
+    if (least === "silent" || levels.indexOf(level) < levels.indexOf(least)) return () => {}
+    // Whoever dies of a fault must have told of it.
+    const isFault = level === "warn" || level === "error"
+    return (facts: object, message: string) => {
+      lines.write(format(level, facts, message))
+      if (isFault) lines.flush()
+    }
   }
-  if (process.stdout.isTTY)
-    return pino(options, pretty({ sync: true, ignore: "request_id", singleLine: true }))
-  // Not pino's own destination: where nobody reads any more, or the disk is full, that tries for ever.
-  const lines = gatheredLines(1)
-  return pino({ ...options, hooks: { logMethod: flushingFaults(lines.flush) } }, lines)
+  return { debug: sayer("debug"), info: sayer("info"), warn: sayer("warn"), error: sayer("error") }
 }
 
-/** Of pino: `warn`, and all that is worse. */
-const warnLevel = 40
+/** Or something else that keeps nothing. Not `process.stdout.isTTY`: to load streams and terminals took 18 ms of the start. */
+function isTerminal(descriptor: number): boolean {
+  return fstatSync(descriptor).isCharacterDevice()
+}
 
-/** Whoever dies of a fault must have told of it. */
-function flushingFaults(flush: () => void) {
-  return function logMethod(this: Logger, args: Parameters<LogFn>, method: LogFn, level: number): void {
-    method.apply(this, args)
-    if (level >= warnLevel) flush()
-  }
+export function jsonLine(level: Level, facts: object, message: string): string {
+  return `${JSON.stringify({ level, time: new Date().toISOString(), ...facts, msg: message })}\n`
+}
+
+const colours: Readonly<Record<Level, number>> = { debug: 34, info: 32, warn: 33, error: 31 }
+
+/** Without what only a search needs. */
+export function readableLine(level: Level, facts: object, message: string): string {
+  const shown = Object.entries(facts).filter(([name, fact]) => name !== "request_id" && fact !== undefined)
+  const told = shown.map(([name, fact]) => ` ${name}=${JSON.stringify(fact)}`).join("")
+  const time = new Date().toISOString().slice(11, 23)
+  return `${time} \x1b[${colours[level]}m${level.padEnd(5)}\x1b[0m ${message}\x1b[2m${told}\x1b[0m\n`
 }
 
 /**

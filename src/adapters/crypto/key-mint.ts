@@ -1,4 +1,3 @@
-import { hash } from "node:crypto"
 import { isId } from "../../domain/id.ts"
 import type { KeyMint, RandomBytes } from "../../ports/crypto.ts"
 import { sameText } from "./signer.ts"
@@ -34,5 +33,5 @@ function checksum(body: string): string {
 }
 
 function digest(text: string): string {
-  return hash("sha256", text, "base64url")
+  return Bun.CryptoHasher.hash("sha256", text, "base64url")
 }

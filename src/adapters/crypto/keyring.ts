@@ -1,4 +1,4 @@
-import { hkdfSync } from "node:crypto"
+import { nodeCrypto } from "./node-crypto.ts"
 
 /** A master key with the id that sealed values name. */
 export interface MasterKey {
@@ -12,5 +12,5 @@ export type Keyring = readonly [MasterKey, ...MasterKey[]]
 
 /** HKDF-SHA-256 (RFC 5869) with the purpose as info, so that no derived key serves two purposes. */
 export function deriveKey(key: MasterKey, purpose: readonly string[]): Buffer {
-  return Buffer.from(hkdfSync("sha256", key.bytes, "mooring", JSON.stringify(purpose), 32))
+  return Buffer.from(nodeCrypto().hkdfSync("sha256", key.bytes, "mooring", JSON.stringify(purpose), 32))
 }

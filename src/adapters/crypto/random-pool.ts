@@ -1,4 +1,3 @@
-import { randomFillSync } from "node:crypto"
 import type { RandomBytes } from "../../ports/crypto.ts"
 
 /** Drawn at once, since a call of the generator costs as much for 16 bytes as for hundreds. */
@@ -9,9 +8,9 @@ export function randomPool(): RandomBytes {
   const pool = new Uint8Array(poolBytes)
   let used = poolBytes
   return (count) => {
-    if (count > poolBytes) return randomFillSync(new Uint8Array(count))
+    if (count > poolBytes) return crypto.getRandomValues(new Uint8Array(count))
     if (used + count > poolBytes) {
-      randomFillSync(pool)
+      crypto.getRandomValues(pool)
       used = 0
     }
     const bytes = pool.slice(used, used + count)

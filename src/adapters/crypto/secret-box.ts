@@ -1,7 +1,7 @@
-import { createCipheriv, createDecipheriv } from "node:crypto"
 import type { Sealed } from "../../domain/sealed.ts"
 import { type RandomBytes, SealBroken, type SealedPlace, type SecretBox } from "../../ports/crypto.ts"
 import { deriveKey, type Keyring, type MasterKey } from "./keyring.ts"
+import { nodeCrypto } from "./node-crypto.ts"
 
 const version = "v1"
 const nonceBytes = 12
@@ -18,7 +18,7 @@ export function aesSecretBox(keyring: Keyring, randomBytes: RandomBytes): Secret
     async seal(secret, place) {
       const [active] = keyring
       const nonce = randomBytes(nonceBytes)
-      const cipher = createCipheriv("aes-256-gcm", tenantKey(active, place.tenant), nonce)
+      const cipher = nodeCrypto().createCipheriv("aes-256-gcm", tenantKey(active, place.tenant), nonce)
       cipher.setAAD(additionalData(active.id, place))
       const bytes = Buffer.concat([nonce, cipher.update(secret, "utf8"), cipher.final(), cipher.getAuthTag()])
       return `${version}.${active.id}.${bytes.toString("base64url")}` as Sealed
@@ -35,7 +35,7 @@ export function aesSecretBox(keyring: Keyring, randomBytes: RandomBytes): Secret
       if (bytes.toString("base64url") !== text) throw new SealBroken("a sealed value is garbled")
       if (bytes.length < nonceBytes + tagBytes) throw new SealBroken("a sealed value is too short")
       try {
-        const decipher = createDecipheriv(
+        const decipher = nodeCrypto().createDecipheriv(
           "aes-256-gcm",
           tenantKey(key, place.tenant),
           bytes.subarray(0, nonceBytes),

@@ -1,4 +1,3 @@
-import { timingSafeEqual } from "node:crypto"
 import type { Signer } from "../../ports/crypto.ts"
 import { deriveKey, type Keyring, type MasterKey } from "./keyring.ts"
 
@@ -26,5 +25,5 @@ export function hmacSigner(keyring: Keyring): Signer {
 export function sameText(a: string, b: string): boolean {
   const left = Buffer.from(a)
   const right = Buffer.from(b)
-  return left.length === right.length && timingSafeEqual(left, right)
+  return left.length === right.length && crypto.timingSafeEqual(left, right)
 }

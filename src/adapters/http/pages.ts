@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto"
 import type { Choice } from "../../application/choose-accounts.ts"
 import type { ConnectFlow } from "../../domain/connect-flow.ts"
 import type { OAuthErrorReason, PageOnlyReason } from "../../domain/oauth-error.ts"
@@ -33,7 +32,7 @@ a { color: inherit; text-underline-offset: .15em }
 function contentSecurityPolicy(formAction: string): string {
   return [
     "default-src 'none'",
-    `style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'`,
+    `style-src 'sha256-${Bun.CryptoHasher.hash("sha256", style, "base64")}'`,
     "frame-ancestors 'none'",
     "base-uri 'none'",
     `form-action ${formAction}`,

@@ -8,6 +8,7 @@ import {
   type TransportLimits,
 } from "../../ports/transport.ts"
 import { type Given, readChoice } from "./choice.ts"
+import { consentPageUrl } from "./consent-page-url.ts"
 import { type ConsentRequest, readConsentRequest } from "./consent-request.ts"
 import { facebook } from "./facebook.ts"
 import { ticketOffice } from "./grant.ts"
@@ -25,7 +26,7 @@ import { x } from "./x.ts"
 export interface Sandbox {
   /** Answers what is addressed to the real providers' hosts; every other host is unreachable. */
   readonly transport: Transport
-  /** The consent page that stands in for a provider's authorize page. The query stays as it is. */
+  /** See `consentPageUrl`. */
   authorizeUrl(provider: ProviderName, url: URL): URL
   /** Serves `/sandbox/…`; undefined for every other path. Redirects to this server's own callbacks and nowhere else. */
   handle(request: Request): Promise<Response | undefined>
@@ -46,11 +47,7 @@ export function sandbox(deps: SandboxDeps): Sandbox {
   const desk: Desk = { now: deps.now, tickets: ticketOffice(deps), memory: boundedMemory() }
   return {
     transport: pretendedTransport(desk),
-    authorizeUrl(provider, url) {
-      const page = new URL(`${base}/sandbox/${provider}/authorize`)
-      page.search = url.search
-      return page
-    },
+    authorizeUrl: (provider, url) => consentPageUrl(base, provider, url),
     async handle(request) {
       const url = new URL(request.url)
       if (!url.pathname.startsWith("/sandbox/")) return undefined

@@ -1,4 +1,3 @@
-import type { Database } from "bun:sqlite"
 import { exactText } from "../../domain/account-search.ts"
 import {
   isToldOf,
@@ -16,6 +15,7 @@ import type { Delivery, Webhook } from "../../domain/webhook.ts"
 import type { ClaimedDelivery, Deliveries } from "../../ports/storage.ts"
 import { eventRecorder, placedEvent } from "./events.ts"
 import { ours, oursWithId, owned, type Sqlite } from "./sqlite.ts"
+import type { Statements } from "./statements.ts"
 import { deliveryTable, eventTable, type Row, webhookTable } from "./tables.ts"
 import { webhookKeeper } from "./webhooks.ts"
 
@@ -130,7 +130,7 @@ const mayGo = "due_at <= $now and (lease_until is null or lease_until <= $now)"
 /** So many of the longest due are looked through before a webhook's order keys are. */
 const nearby = 200
 
-function statements(db: Database) {
+function statements(db: Statements) {
   const ofWebhook = `webhook_id = (select id from webhooks where ${owned} and id = $id)`
   const restart = `update deliveries set status = $status, attempts = $attempts,
     first_attempt_at = $first_attempt_at, due_at = $due_at, completed_at = $completed_at,

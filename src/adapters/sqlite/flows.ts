@@ -1,11 +1,5 @@
 import { exactText, refuseTwins, storableText } from "../../domain/account-search.ts"
-import {
-  abandonedAs,
-  type ConnectFlow,
-  exchangeLimitMs,
-  type FlowStatus,
-  hasExpired,
-} from "../../domain/connect-flow.ts"
+import { abandonedAs, type ConnectFlow, exchangeLimitMs, type FlowStatus } from "../../domain/connect-flow.ts"
 import type { OAuthApp } from "../../domain/oauth-app.ts"
 import type { Sealed } from "../../domain/sealed.ts"
 import type { ConnectFlows, FlowFilter } from "../../ports/storage.ts"
@@ -23,6 +17,10 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
   const sql = {
     insert: db.query<never, SqlValue[]>(`insert into flows (${columns}) values (${places})`),
     find: db.query<Row, [Row]>(`select ${columns} from flows where ${owned} and id = $id`),
+    take: db.query<Row, [Row]>(
+      `update flows set status = 'exchanging', taken_at = $now, callback_mac = $callback_mac
+       where id = $id and status = 'pending' and expires_at > $now returning ${columns}`,
+    ),
     findById: db.query<Row, [Row]>(`select ${columns} from flows where id = $id`),
     findApp: db.query<Row, [Row]>(
       `select ${appTable.columns} from oauth_apps where ${owned} and id = $oauth_app_id`,
@@ -63,7 +61,8 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
   }
 
   function findApp(flow: ConnectFlow): OAuthApp | null {
-    const row = flow.oauthAppId === null ? null : sql.findApp.get(toRow(flow))
+    const { oauthAppId } = flow
+    const row = oauthAppId === null ? null : sql.findApp.get({ ...ours(flow), oauth_app_id: oauthAppId })
     return row ? appTable.fromRow(row) : null
   }
 
@@ -74,7 +73,19 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
 
   /** Writes what may change of a flow. Candidates that are not given are forgotten. */
   function change(flow: ConnectFlow, candidates: Sealed | null = null): void {
-    sql.change.run({ ...toRow(flow), candidates: candidates && storableText(candidates) })
+    const { id, status, failure, accountIds, calls, callbackMac, expiresAt, takenAt, completedAt } = flow
+    const changeable = {
+      id,
+      status,
+      failure,
+      accountIds,
+      calls,
+      callbackMac,
+      expiresAt,
+      takenAt,
+      completedAt,
+    }
+    sql.change.run({ ...toRow(changeable), candidates: candidates && storableText(candidates) })
   }
 
   return {
@@ -102,14 +113,10 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
 
     consume: (id, now, callbackMac) =>
       write(() => {
-        const flow = findById(id)
-        if (!flow) return undefined
-        const app = findApp(flow)
-        if (flow.status !== "pending" || hasExpired(flow, now)) return { taken: false, flow, app }
         const mac = callbackMac === undefined ? null : storableText(callbackMac)
-        const taken: ConnectFlow = { ...flow, status: "exchanging", takenAt: now, callbackMac: mac }
-        change(taken)
-        return { taken: true, flow: taken, app }
+        const row = sql.take.get({ id: exactText(id), now: now.getTime(), callback_mac: mac })
+        const flow = row ? fromRow(row) : findById(id)
+        return flow && { taken: row !== null, flow, app: findApp(flow) }
       }),
 
     connect: (id, accounts, now, calls) =>

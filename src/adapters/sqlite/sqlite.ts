@@ -1,13 +1,13 @@
-import type { Database } from "bun:sqlite"
 import { exactText } from "../../domain/account-search.ts"
 import type { Owner } from "../../domain/owner.ts"
 import type { GroupCommit } from "./group-commit.ts"
+import type { Statements } from "./statements.ts"
 import type { Row } from "./tables.ts"
 import type { TurnReads } from "./turn-reads.ts"
 
 /** An open database. Reads run at once on `db`, the busiest within `reads`; whatever changes something is a `write`. */
 export interface Sqlite {
-  readonly db: Database
+  readonly db: Statements
   readonly write: GroupCommit["write"]
   readonly reads: TurnReads
 }

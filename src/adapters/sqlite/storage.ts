@@ -10,6 +10,7 @@ import { sqliteFlows } from "./flows.ts"
 import { groupCommit } from "./group-commit.ts"
 import { sqliteKeys } from "./keys.ts"
 import { requireCurrent } from "./migrations.ts"
+import { preparedWhenAsked } from "./statements.ts"
 import { sqliteTokens } from "./tokens.ts"
 import { turnReads } from "./turn-reads.ts"
 import { sqliteWebhooks } from "./webhooks.ts"
@@ -37,7 +38,7 @@ export async function openSqliteStorage(
 function sqliteStorage(db: Database, release: () => void): Storage {
   const reads = turnReads(db)
   const commits = groupCommit(db, reads.end)
-  const sqlite = { db, write: commits.write, reads }
+  const sqlite = { db: preparedWhenAsked(db), write: commits.write, reads }
   const apps = sqliteApps(sqlite)
   const tokens = sqliteTokens(sqlite)
   let closed = false

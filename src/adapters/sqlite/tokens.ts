@@ -1,4 +1,3 @@
-import type { Database } from "bun:sqlite"
 import { exactText, storableText } from "../../domain/account-search.ts"
 import type { DomainEvent } from "../../domain/event.ts"
 import type {
@@ -12,9 +11,10 @@ import type {
 import { accountKeeper, untouched } from "./accounts.ts"
 import { eventRecorder } from "./events.ts"
 import { ours, oursWithId, owned, type Sqlite } from "./sqlite.ts"
+import type { Statements } from "./statements.ts"
 import { accountTable, appTable, credentialTable, planTable, type Row, refreshTable } from "./tables.ts"
 
-export function sqliteTokens({ db, write }: Sqlite): AccountTokens {
+export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
   const recordEvent = eventRecorder({ db })
   const keepAccount = accountKeeper({ db })
   const sql = statements(db)
@@ -48,6 +48,7 @@ export function sqliteTokens({ db, write }: Sqlite): AccountTokens {
 
   return {
     async read(owner, id) {
+      reads.begin()
       const row = sql.find.get(oursWithId(owner, id))
       return row ? toHeld(row) : undefined
     },
@@ -130,7 +131,7 @@ const ofPerson = `${owned} and provider = $provider and oauth_app_id is $oauth_a
 const heldTables = [accountTable, credentialTable, refreshTable, planTable]
 const selectHeld = `select ${heldTables.map(({ columns }) => columns).join(", ")} from accounts`
 
-function statements(db: Database) {
+function statements(db: Statements) {
   return {
     find: db.query<Row, [Row]>(`${selectHeld} where ${owned} and id = $id`),
     findById: db.query<Row, [Row]>(`${selectHeld} where id = $id`),

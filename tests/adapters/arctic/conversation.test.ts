@@ -4,8 +4,8 @@ import { arcticProviders } from "../../../src/adapters/arctic/providers.ts"
 import { installScopedFetch } from "../../../src/adapters/arctic/scoped-fetch.ts"
 import { x } from "../../../src/adapters/arctic/x.ts"
 import { providerNames } from "../../../src/domain/provider.ts"
-import { type Transport, TransportFault } from "../../../src/ports/transport.ts"
-import { exchangeRequest, now } from "./wire.ts"
+import { type ProviderRequest, type Transport, TransportFault } from "../../../src/ports/transport.ts"
+import { exchangeRequest, failureOf, now } from "./wire.ts"
 
 /** Made of words, so that it is known or it is not: nothing about it looks like a token. */
 const wordyVerifier = "made-up-verifier-of-words-alone-and-no-figure-at-all"
@@ -36,6 +36,79 @@ test("a client that asks twice for one code is heard once", async () => {
     access_token: "made-up-token",
   })
   expect(sent).toEqual(["https://today.example/token code=made-up"])
+})
+
+test("a client that asks twice at once for one code is heard once", async () => {
+  const sent: string[] = []
+  const conversation = conversing(async (request) => {
+    sent.push(`${request.body}`)
+    return granted
+  })
+  const ask = () => fetch("https://old.example/token", { method: "POST", body: "code=made-up" })
+  await conversation.submit("token", () => Promise.all([ask(), ask()]), "https://today.example/token")
+  expect(sent).toEqual(["code=made-up"])
+})
+
+test("a client that fails before it asks is a fault, and nothing is sent", async () => {
+  const sent: string[] = []
+  const conversation = conversing(async (request) => {
+    sent.push(request.url)
+    return granted
+  })
+  const failing = () => Promise.reject(new RangeError("made-up"))
+  await expect(conversation.submit("token", failing, "https://today.example/token")).rejects.toThrow(
+    RangeError,
+  )
+  expect(sent).toEqual([])
+})
+
+test("what is amended is sent, and the rest as the client formed it, less the length it told", async () => {
+  const sent: ProviderRequest[] = []
+  const conversation = conversing(async (request) => {
+    sent.push(request)
+    return granted
+  })
+  const headers = {
+    "Content-Type": "application/x-www-form-urlencoded",
+    "Content-Length": "18",
+    Authorization: "Basic old",
+  }
+  const ask = () =>
+    fetch("https://old.example/token", { method: "POST", headers, body: "a=1+2&code=made-up" })
+  const today = "https://today.example/token"
+  await conversation.submit("token", ask, today)
+  await conversation.submit("token", ask, today, {
+    headers: { authorization: "Basic new" },
+    form: (form) => form.set("b", "3 4"),
+  })
+  expect(sent.map(({ body }) => body)).toEqual(["a=1+2&code=made-up", "a=1+2&code=made-up&b=3+4"])
+  expect(sent.map(({ headers }) => headers)).toEqual([
+    {
+      "content-type": "application/x-www-form-urlencoded",
+      authorization: "Basic old",
+      "user-agent": "mooring",
+    },
+    {
+      "content-type": "application/x-www-form-urlencoded",
+      authorization: "Basic new",
+      "user-agent": "mooring",
+    },
+  ])
+})
+
+test("a token of an earlier answer is kept out of what a later call's failure says", async () => {
+  const answers = [
+    granted,
+    {
+      status: 400,
+      headers: {},
+      body: `{"error":"invalid_request","error_description":"no made-up-token here"}`,
+    },
+  ]
+  const conversation = conversing(async () => answers.shift() ?? granted)
+  await conversation.ask("token", { url: "https://today.example/token" })
+  const failure = await failureOf(conversation.ask("profile", { url: "https://today.example/me" }))
+  expect(failure.evidence.message).toBe("no [redacted] here")
 })
 
 test("a client that asks nothing grants nothing", async () => {

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test"
-import { createServer } from "node:net"
+import { createServer, type Server } from "node:net"
 import { liveTransport } from "../../../src/adapters/arctic/live-transport.ts"
 import { installScopedFetch, withinFetch } from "../../../src/adapters/arctic/scoped-fetch.ts"
 import { type ProviderRequest, TransportFault } from "../../../src/ports/transport.ts"
@@ -120,34 +120,132 @@ test("a fault tells its kind and a code, never the address, which may carry a se
   expect(Bun.inspect(error)).not.toContain("made-up-secret")
 })
 
+/** Answers the first request of all, and breaks off whatever connection brings the second. */
+async function flakyServer() {
+  const seen = { requests: 0, connections: 0 }
+  const server = createServer((socket) => {
+    seen.connections++
+    socket.on("error", () => {})
+    socket.on("data", (data) => {
+      seen.requests += data.toString().split(" HTTP/1.1").length - 1
+      if (seen.requests > 1) socket.destroy()
+      else socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+    })
+  })
+  return { seen, url: await listening(server), close: () => server.close() }
+}
+
+async function listening(server: Server): Promise<string> {
+  await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready))
+  const address = server.address()
+  return `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}/token`
+}
+
 test.each([
   ["a POST", { method: "POST", body: "code=made-up" }],
   ["a GET that exchanges the token in its address", { method: "GET", body: null }],
+  [
+    "a DELETE, even one that may use a kept one",
+    { method: "DELETE", body: null, mayUseKeptConnection: true },
+  ],
 ] as const)(
   "%s is never sent again, and has a connection of its own that cannot have died before",
   async (_, how) => {
-    let requests = 0
-    let connections = 0
-    const flaky = createServer((socket) => {
-      connections++
-      socket.on("error", () => {})
-      socket.on("data", (data) => {
-        requests += data.toString().split(`${how.method} /`).length - 1
-        if (requests > 1) socket.destroy()
-        else socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
-      })
-    })
-    await new Promise<void>((ready) => flaky.listen(0, "127.0.0.1", ready))
-    const address = flaky.address()
-    const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}/token`
+    const { seen, url, close } = await flakyServer()
     const request: ProviderRequest = { ...how, url, headers: {} }
     expect((await transport(request, limits())).body).toBe("{}")
     expect(await fault(request, limits())).toMatchObject({ kind: "unreachable", unsent: false })
     await Bun.sleep(50)
-    expect([requests, connections]).toEqual([2, 2])
-    flaky.close()
+    expect(seen).toEqual({ requests: 2, connections: 2 })
+    close()
   },
 )
+
+test("a POST that may use a kept connection is lost with it and never sent again", async () => {
+  const { seen, url, close } = await flakyServer()
+  const request: ProviderRequest = {
+    method: "POST",
+    body: "code=made-up",
+    url,
+    headers: {},
+    mayUseKeptConnection: true,
+  }
+  expect((await transport(request, limits())).body).toBe("{}")
+  expect(await fault(request, limits())).toMatchObject({ kind: "unreachable", unsent: false })
+  await Bun.sleep(50)
+  expect(seen).toEqual({ requests: 2, connections: 1 })
+  close()
+})
+
+describe("no body is read beyond the bound, whatever its head says of it", () => {
+  const maxBytes = 50_000
+  const long = Buffer.alloc(1_000_000, "a")
+  const zipped = Bun.gzipSync(new Uint8Array(1_000_000))
+  const inChunks = [`${long.length.toString(16)}\r\n`, long, "\r\n0\r\n\r\n"]
+
+  test.each([
+    ["a short length beside chunks", ["content-length: 10", "transfer-encoding: chunked"], inChunks],
+    [
+      "a short length before chunks in a list",
+      ["content-length: 10", "transfer-encoding: identity, chunked"],
+      inChunks,
+    ],
+    [
+      "the length of what is compressed",
+      [`content-length: ${zipped.length}`, "content-encoding: gzip"],
+      [zipped],
+    ],
+    ["the same in another case", [`Content-Length: ${zipped.length}`, "Content-Encoding: GZIP"], [zipped]],
+    ["chunks alone", ["transfer-encoding: chunked"], inChunks],
+    ["an honest length", [`content-length: ${long.length}`], [long]],
+    ["no length", ["connection: close"], [long]],
+  ] as const)("%s", async (_, head, body) => {
+    const { url, close } = await rawServer(head, body)
+    expect((await fault(get(url), limits({ maxBytes }))).kind).toBe("too_large")
+    close()
+  })
+
+  test.each([
+    ["two lengths", ["content-length: 10", `content-length: ${long.length}`]],
+    ["a length that is no number", ["content-length: 10abc"]],
+    ["a length below nothing", ["content-length: -1"]],
+  ] as const)("%s is no answer at all", async (_, head) => {
+    const { url, close } = await rawServer(head, [long])
+    expect((await fault(get(url), limits({ maxBytes }))).kind).toBe("unreachable")
+    close()
+  })
+
+  test("of more than was promised only what was promised", async () => {
+    const { url, close } = await rawServer(["content-length: 10"], [long])
+    expect((await transport(get(url), limits({ maxBytes }))).body).toBe("a".repeat(10))
+    close()
+  })
+
+  test("less than was promised is a broken answer, and one that stops is a late one", async () => {
+    const cut = await rawServer(["content-length: 100"], ["{}"], "then ends")
+    expect((await fault(get(cut.url), limits())).kind).toBe("unreachable")
+    cut.close()
+    const stuck = await rawServer(["content-length: 100"], ["{}"])
+    expect((await fault(get(stuck.url), limits({ timeoutMs: 60 }))).kind).toBe("timeout")
+    stuck.close()
+  })
+
+  async function rawServer(
+    head: readonly string[],
+    body: readonly (string | Uint8Array)[],
+    then: "then ends" | "then waits" = "then waits",
+  ) {
+    const server = createServer((socket) => {
+      socket.on("error", () => {})
+      socket.once("data", () => {
+        socket.write(["HTTP/1.1 200 OK", ...head, "", ""].join("\r\n"))
+        for (const part of body) socket.write(part)
+        if (then === "then ends") socket.end()
+      })
+    })
+    return { url: await listening(server), close: () => server.close() }
+  }
+})
 
 test("a fault says that nothing left only where that is certain", async () => {
   expect((await fault(get("http://127.0.0.1:1/"), limits())).unsent).toBe(true)

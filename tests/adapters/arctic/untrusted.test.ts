@@ -19,6 +19,46 @@ test("every integer comes back with the digits that were sent", () => {
   )
 })
 
+test("wherever in an answer an integer stands, its digits come back", () => {
+  const places = [
+    "%",
+    " %",
+    "[%]",
+    "[1,%]",
+    "[\n\t%]",
+    '{"a":\r\n%}',
+    '{"a":{"b":[ % ]}}',
+    '["1234567890123456",%]',
+  ]
+  const integers = fc.oneof(
+    fc.bigInt({ min: -(10n ** 20n), max: 10n ** 20n }),
+    // Sixteen digits, of which some are above 2^53.
+    fc.bigInt({ min: 2n ** 53n - 10n, max: 10n ** 16n + 10n }),
+  )
+  fc.assert(
+    fc.property(fc.constantFrom(...places), integers, (place, integer) => {
+      const written = JSON.stringify(parseJson(place.replace("%", String(integer)))).replaceAll(`"`, "")
+      expect(written).toBe(place.replace("%", String(integer)).replace(/["\s]/g, ""))
+    }),
+    { numRuns: 1000 },
+  )
+})
+
+test("all other JSON is what JSON.parse makes of it, and what is none is undefined", () => {
+  fc.assert(
+    fc.property(fc.json(), fc.nat(), (text, cut) => {
+      const plain = JSON.parse(text)
+      const exact = /\d{16}/.test(text)
+      if (!exact) expect(parseJson(text)).toEqual(plain)
+      const broken = `${text.slice(0, cut % text.length)}\u0000`
+      expect(parseJson(broken)).toBeUndefined()
+    }),
+  )
+  for (const text of ["1e20", "0.12345678901234567", "1234567890123456.5", '"12345678901234567"']) {
+    expect(parseJson(text)).toEqual(JSON.parse(text))
+  }
+})
+
 test("a field is the answer's own, never an inherited one", () => {
   for (const name of ["toString", "constructor", "__proto__", "hasOwnProperty"]) {
     expect(field({}, name)).toBeUndefined()

@@ -26,7 +26,8 @@ export async function runComparison(comparison: Comparison, options: Options): P
       for (const open of openers) contestants.push(await open(world))
       for (const [i, connections] of options.connections.entries()) {
         const rounds = i === 0 ? options.rounds : Math.max(3, Math.ceil(options.rounds / 3))
-        const found = await compare(contestants, { rounds, seconds: options.seconds, connections })
+        const { seconds, warmUpSeconds } = options
+        const found = await compare(contestants, { rounds, seconds, connections, warmUpSeconds })
         standings.set(connections, found)
         sayStandings(`${part}, ${connections} connections, ${rounds} rounds of ${options.seconds} s`, found)
       }
@@ -47,6 +48,7 @@ export async function runComparison(comparison: Comparison, options: Options): P
       notes,
       rounds: options.rounds,
       seconds_a_round: options.seconds,
+      seconds_of_warm_up: options.warmUpSeconds,
       ratio: "answers a second over the floor's in the same round: median and quartiles",
       connections: Object.fromEntries(
         [...standings].map(([connections, found]) => [connections, Object.fromEntries(found.map(factsOf))]),

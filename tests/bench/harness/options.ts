@@ -2,6 +2,7 @@
 export interface Options {
   readonly rounds: number
   readonly seconds: number
+  readonly warmUpSeconds: number
   readonly connections: readonly number[]
   readonly minutes: number
   readonly connects: number

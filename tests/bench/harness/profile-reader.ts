@@ -37,7 +37,7 @@ export interface ProfileReport {
 /** The first that fits a frame's name and file says its kind. */
 const kinds: readonly (readonly [string, RegExp])[] = [
   ["garbage collection", /^\(garbage collector\)/],
-  ["log (pino, writes)", /pino|sonic-boom|thread-stream|writeSync|\bfs\.|node:fs/],
+  ["log", /adapters\/cli\/(log|gathered-lines)|writeSync|\bfs\.|node:fs/],
   ["driver of PostgreSQL (postgres.js)", /node_modules\/postgres\//],
   ["SQLite (bun:sqlite)", /bun:sqlite/],
   ["Arctic", /node_modules\/(arctic|@oslojs)/],

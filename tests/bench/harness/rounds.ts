@@ -6,6 +6,8 @@ export interface RoundOptions {
   readonly rounds: number
   readonly seconds: number
   readonly connections: number
+  /** How long each contestant is loaded before the first round. */
+  readonly warmUpSeconds: number
 }
 
 export interface Standing {
@@ -34,13 +36,16 @@ export interface Sample {
   readonly p99: number
 }
 
-/** How many single-use requests a contestant gets in its first round; later ones go by how fast it was. */
+/** How many single-use requests a contestant gets at first; later ones go by how fast it was. */
 const firstPerSecond = 1000
 const reserve = 1.5
+/** The warm-up goes in steps, so that single-use requests last as the contestant becomes faster. */
+const warmUpSteps = 3
 
 /**
  * Every round measures every contestant once, in another order each time, and a ratio is one of two
- * measurements of the same round: so what else the machine does weighs on both. The first round warms up.
+ * measurements of the same round: so what else the machine does weighs on both. Each is warmed up before, since a
+ * service runs for months and its compilers want seconds.
  */
 export async function compare(
   contestants: readonly Contestant[],
@@ -49,17 +54,24 @@ export async function compare(
   const client = loadClient()
   const samples = contestants.map((): Sample[] => [])
   const fastest = contestants.map(() => firstPerSecond)
+  const load = async (i: number, seconds: number): Promise<Sample | undefined> => {
+    const contestant = contestants[i]
+    if (!contestant) return undefined
+    const wanted = (fastest[i] ?? 0) * seconds * reserve + options.connections
+    const requests = await contestant.requests(Math.ceil(wanted))
+    const sample = await measure(client, contestant, requests, { ...options, seconds })
+    fastest[i] = Math.max(sample.perSecond, fastest[i] ?? 0)
+    return sample
+  }
   try {
-    for (let round = 0; round <= options.rounds; round++) {
+    for (const i of contestants.keys()) {
+      for (let step = 0; step < warmUpSteps; step++) await load(i, options.warmUpSeconds / warmUpSteps)
+    }
+    for (let round = 0; round < options.rounds; round++) {
       for (let turn = 0; turn < contestants.length; turn++) {
         const i = (turn + round) % contestants.length
-        const contestant = contestants[i]
-        if (!contestant) continue
-        const wanted = (fastest[i] ?? 0) * options.seconds * reserve + options.connections
-        const requests = await contestant.requests(Math.ceil(wanted))
-        const sample = await measure(client, contestant, requests, options)
-        fastest[i] = Math.max(sample.perSecond, fastest[i] ?? 0)
-        if (round > 0) samples[i]?.push(sample)
+        const sample = await load(i, options.seconds)
+        if (sample) samples[i]?.push(sample)
       }
     }
   } finally {

@@ -22,7 +22,8 @@ interface Found {
 
 /** Resident memory over many connects, each of another person: start, consent, callback, account. */
 export async function memory(options: Options): Promise<void> {
-  const stores: readonly Store[] = ["sqlite", "postgres"]
+  const all: readonly Store[] = ["sqlite", "postgres"]
+  const stores = all.filter((store) => options.words.length === 0 || options.words.includes(store))
   await inWorld(async (world) => {
     const found: Found[] = []
     for (const store of stores) found.push(await connectMany(store, options.connects, world))

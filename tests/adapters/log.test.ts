@@ -1,0 +1,56 @@
+import { describe, expect, test } from "bun:test"
+import { join } from "node:path"
+import { jsonLine, readableLine } from "../../src/adapters/cli/log.ts"
+
+const log = join(import.meta.dir, "../../src/adapters/cli/log.ts")
+
+describe("a line of the log", () => {
+  test("is one JSON object with the level, the time, what is known and what happened", () => {
+    const line = jsonLine("info", { status: 200, tenant: "two\nlines", actor: undefined }, "request")
+    expect(line.split("\n")).toHaveLength(2)
+    const { time, ...rest } = JSON.parse(line) as { readonly time: string }
+    expect(rest).toEqual({ level: "info", status: 200, tenant: "two\nlines", msg: "request" } as object)
+    expect(Math.abs(Date.now() - new Date(time).getTime())).toBeLessThan(5000)
+    expect(time).toEndWith("Z")
+  })
+
+  test("reads on a terminal as a sentence, and no fact can write over it", () => {
+    const line = readableLine(
+      "warn",
+      { request_id: "req_1", status: 200, tenant: "\x1b[2Kone\ntwo" },
+      "request",
+    )
+    const [time, ...words] = Bun.stripANSI(line).trimEnd().split(" ")
+    expect(time).toMatch(/^\d\d:\d\d:\d\d\.\d{3}$/)
+    expect(words.join(" ")).toBe('warn  request status=200 tenant="\\u001b[2Kone\\ntwo"')
+    expect(line.split("\n")).toHaveLength(2)
+  })
+})
+
+describe("a log", () => {
+  /** What a process writes that is killed right after it logged. */
+  async function linesOf(level: string): Promise<readonly string[]> {
+    const says = ["debug", "info", "warn", "error"].map((name) => `log.${name}({}, "${name}")`).join("; ")
+    const script = `import { openLog } from "${log}"; const log = openLog("${level}"); ${says}; process.kill(process.pid, "SIGKILL")`
+    const child = Bun.spawn([process.execPath, "-e", script], { stdio: ["ignore", "pipe", "inherit"] })
+    const text = await new Response(child.stdout).text()
+    await child.exited
+    return text
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => (JSON.parse(line) as { readonly msg: string }).msg)
+  }
+
+  test.each([
+    ["debug", ["debug", "info", "warn", "error"]],
+    ["info", ["info", "warn", "error"]],
+    ["warn", ["warn", "error"]],
+    ["error", ["error"]],
+    ["silent", []],
+  ])(
+    "of level %s has that and worse, and faults are out before the process can die of them",
+    async (level, told) => {
+      expect(await linesOf(level)).toEqual(told)
+    },
+  )
+})
