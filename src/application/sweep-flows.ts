@@ -29,7 +29,7 @@ export interface Swept {
 export const sweepBatch = 500
 
 /** Ended at once: enough to keep a store busy, and not so many that calls of tenants queue behind them. */
-const atOnce = 50
+const atOnce = 128
 
 const dayMs = 24 * 60 * 60_000
 

@@ -193,7 +193,7 @@ export interface Accounts {
   /**
    * Newest first by (connectedAt, id). `query` finds a substring of handle, display name or any metadata
    * value, without regard to ASCII letter case; `%` and `_` are plain characters. `total` counts all that
-   * match, on every page.
+   * match, on every page. Costs what the owner has, whatever others have; a page costs the same wherever it is.
    */
   list(owner: Owner, filter: AccountFilter, page: AccountPage): Promise<AccountList>
 }
@@ -242,15 +242,17 @@ export interface AccountTokens {
    * Claims at most `limit` accounts of one provider, over all owners, that are due at `now`: `keepAliveAt`
    * has come or the fate of a refresh is unknown (`sentAt` is set), no retry is pending, nobody's lease lives,
    * and their health is not `reauthorization_required`.
-   * Longest due first; several instances at once get different ones. Accounts of the apps in `exceptApps` are
-   * left alone. With `risky` set, `sentAt` becomes `now` for those that have a refresh token.
+   * Those first that have been so for longest: one whose retry has only now come, or whose lease has only now run
+   * out, stands behind all that waited meanwhile. Several instances at once get different ones. Accounts of the apps
+   * in `exceptApps` are left alone. With `risky` set, `sentAt` becomes `now` for those that have a refresh token.
+   * Costs what it claims, however many are due, and at the most a look at each app of the provider.
    */
   claimDue(due: DueQuery, lease: Lease): Promise<readonly HeldAccount[]>
   /**
    * Finds at most `limit` accounts whose health the clock has changed: `active` ones with `personNeededAt` at or
    * before `soon`; ones not yet `reauthorization_required` with it at or before `now`, Facebook's left out; and
    * `active` or `expiring` ones whose lease has ended with `sentAt` set, since their refresher died. Ones that are
-   * being refreshed at `now` are left alone. Over all owners.
+   * being refreshed at `now` are left alone. Over all owners. `soon` is not before `now`.
    */
   findChangedByClock(now: Date, soon: Date, limit: number): Promise<readonly HeldAccount[]>
   /** Changes health and its detail alone, when both fence and health are still those seen. */

@@ -9,6 +9,7 @@ import { callback } from "./parts/callback.ts"
 import { instances } from "./parts/instances.ts"
 import { memory } from "./parts/memory.ts"
 import { profile } from "./parts/profile.ts"
+import { scale } from "./parts/scale.ts"
 import { soak } from "./parts/soak.ts"
 import { start } from "./parts/start.ts"
 import { startup } from "./parts/startup.ts"
@@ -25,6 +26,7 @@ const parts: Readonly<Record<string, Part>> = {
   instances,
   startup,
   memory,
+  scale,
   soak,
 }
 
@@ -43,6 +45,7 @@ const usage = `bun run bench [part] [options]
   --connections N,N  the first gets all rounds, the others a third of them (32,1,64)
   --minutes N        length of the soak (10)
   --connects N       connects of the memory part (20000)
+  --accounts N,N     sizes of the scale part, the smallest first (1000,30000,1000000)
   --keep             replaces the result in tests/bench/results`
 
 function readOptions(): Options & { readonly name: string | undefined } {
@@ -55,6 +58,7 @@ function readOptions(): Options & { readonly name: string | undefined } {
       connections: { type: "string", default: "32,1,64" },
       minutes: { type: "string", default: "10" },
       connects: { type: "string", default: "20000" },
+      accounts: { type: "string", default: "1000,30000,1000000" },
       keep: { type: "boolean", default: false },
     },
   })
@@ -68,6 +72,7 @@ function readOptions(): Options & { readonly name: string | undefined } {
     connections: values.connections.split(",").map((text) => positive("connections", text)),
     minutes: positive("minutes", values.minutes),
     connects: positive("connects", values.connects),
+    accounts: values.accounts.split(",").map((text) => positive("accounts", text)),
     keep: values.keep,
   }
 }

@@ -77,7 +77,7 @@ export function durableStorageContract(adapter: string, create: () => Promise<Du
   })
 }
 
-const migrations = ["001-connect", "002-token-life", "003-events", "004-inspect"]
+const migrations = ["001-connect", "002-token-life", "003-events", "004-inspect", "005-scale"]
 
 function migrationsContract(database: () => DurableDatabase): void {
   const pretendNewer = () =>

@@ -3,6 +3,7 @@ import type { Account, Health, RenewalPlan, SealedCredentials } from "../../src/
 import type { OAuthApp } from "../../src/domain/oauth-app.ts"
 import type { DueQuery, HeldAccount, Lease, Storage } from "../../src/ports/storage.ts"
 import {
+  aConnection,
   acme,
   after,
   aKey,
@@ -12,6 +13,7 @@ import {
   anId,
   claimed,
   claimOf,
+  connect,
   eventsOf,
   heldOf,
   keep,
@@ -127,6 +129,43 @@ export function dueContract(storage: () => Storage): void {
     const exceptApps = [bad.id, anId("oa")]
     expect(await dueIds({ exceptApps })).toEqual(others.map(({ id }) => id))
     expect(await dueIds()).toEqual([left.id])
+  })
+
+  test("one whose retry has only now come, or whose lease has run out, stands behind those that waited meanwhile", async () => {
+    const [failed, died] = [await keepDue(90), await keepDue(80)]
+    const claim = claimOf(await claimed(storage(), failed, { now: after(-70), until: after(-60) }))
+    await storage().tokens.settle(claim, settledRefresh({ retryAt: after(-10) }), null)
+    await claimed(storage(), died, { now: after(-70), until: after(-30) })
+    const waiting = [await keepDue(40), await keepDue(20), await keepDue(5)]
+    const [first, second, last] = waiting.map(({ id }) => id)
+    expect(await dueIds()).toEqual([first ?? "", died.id, second ?? "", failed.id, last ?? ""])
+  })
+
+  test("however many of one app wait longer, or are excepted, others get what is theirs in their order", async () => {
+    const apps = [await addApp(), await addApp(), await addApp()].map(({ id }) => id)
+    const [crowd = ""] = apps
+    const waiting = Array.from({ length: 90 }, (_, i) => ({
+      // Nine in ten, and the oldest forty all, are of the first app; those of the rest lie among its youngest.
+      app: i < 40 || i % 10 < 6 ? crowd : ([null, ...apps][i % 4] ?? null),
+      sinceMs: 90 - i,
+    }))
+    const accounts = await connect(
+      storage(),
+      ...waiting.map(({ app, sinceMs }) =>
+        aConnection({ oauthAppId: app }, {}, { ...never, keepAliveAt: after(-sinceMs) }),
+      ),
+    )
+    let left = accounts.map(({ id, oauthAppId }) => ({ id, app: oauthAppId }))
+    for (let round = 0; left.length > 0; round++) {
+      const query = {
+        limit: 1 + (round % 3),
+        perApp: 1 + (round % 2),
+        exceptApps: round % 4 < 3 ? [] : [crowd],
+      }
+      const expected = longestOf(left, query)
+      expect(await dueIds(query)).toEqual(expected)
+      left = left.filter(({ id }) => !expected.includes(id))
+    }
   })
 
   test("a retry that is pending is waited for, up to its moment and not at it", async () => {
@@ -272,6 +311,21 @@ export function dueContract(storage: () => Storage): void {
     await expect(change).rejects.toThrow()
     expect(await heldOf(storage(), held.account)).toEqual(held)
   })
+}
+
+/** Of those that are given with the longest due first, by the letter of the promise. */
+function longestOf(
+  waiting: readonly { readonly id: string; readonly app: string | null }[],
+  { limit, perApp, exceptApps }: Pick<DueQuery, "limit" | "perApp" | "exceptApps">,
+): readonly string[] {
+  return waiting
+    .filter(({ app }) => app === null || !exceptApps.includes(app))
+    .filter(
+      ({ app }, i, all) =>
+        app === null || all.slice(0, i).filter((other) => other.app === app).length < perApp,
+    )
+    .slice(0, limit)
+    .map(({ id }) => id)
 }
 
 function idsOf(held: readonly HeldAccount[]): readonly string[] {

@@ -220,7 +220,7 @@ function firstDue(rows: readonly KeptAccount[], due: DueQuery, now: Date): reado
   const perApp = new Map<string, number>()
   return rows
     .filter((row) => isDue(row, due, now))
-    .sort((a, b) => dueSince(a) - dueSince(b) || (a.account.id < b.account.id ? -1 : 1))
+    .sort((a, b) => dueAt(a) - dueAt(b))
     .filter(({ account: { oauthAppId } }) => {
       if (oauthAppId === null) return true
       const before = perApp.get(oauthAppId) ?? 0
@@ -231,20 +231,20 @@ function firstDue(rows: readonly KeptAccount[], due: DueQuery, now: Date): reado
 }
 
 function isDue(row: KeptAccount, { provider, exceptApps }: DueQuery, now: Date): boolean {
-  const { account, plan, refresh } = row
+  const { account } = row
   return (
     account.provider === provider &&
     account.health !== "reauthorization_required" &&
     account.health !== "unconfirmed" &&
     !exceptApps.includes(account.oauthAppId ?? "") &&
-    (refresh.sentAt !== null || (plan.keepAliveAt !== null && plan.keepAliveAt <= now)) &&
-    (refresh.retryAt === null || refresh.retryAt <= now) &&
-    !isLeased(row, now)
+    dueAt(row) <= now.getTime()
   )
 }
 
-function dueSince({ plan, refresh }: KeptAccount): number {
-  return Math.min(refresh.sentAt?.getTime() ?? Infinity, plan.keepAliveAt?.getTime() ?? Infinity)
+/** From when on it may be claimed; never is later than every moment. */
+function dueAt({ plan, refresh }: KeptAccount): number {
+  const asked = Math.min(plan.keepAliveAt?.getTime() ?? Infinity, refresh.sentAt?.getTime() ?? Infinity)
+  return Math.max(asked, refresh.retryAt?.getTime() ?? 0, refresh.leaseUntil?.getTime() ?? 0)
 }
 
 function isChangedByClock(row: KeptAccount, now: Date, soon: Date): boolean {

@@ -64,3 +64,8 @@ export function appOf(sql: ISql, source: string): Fragment {
 export function appIn(row: Row): OAuthApp | null {
   return row.app === null ? null : appTable.fromRow(row.app as Row)
 }
+
+/** From an answer that has the app's values at a place. */
+export function appAmong(values: readonly unknown[], at: number): OAuthApp | null {
+  return values[at] === null ? null : appTable.fromValues(values, at)
+}

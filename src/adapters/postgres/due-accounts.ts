@@ -1,7 +1,7 @@
 import type { Sql } from "postgres"
 import type { DueQuery, HeldAccount, Lease } from "../../ports/storage.ts"
-import { appOf, type Fragment, list } from "./connection.ts"
-import { heldColumns, heldFrom, isFree } from "./held-account.ts"
+import { appOf, list } from "./connection.ts"
+import { heldColumns, heldFrom } from "./held-account.ts"
 import type { Row } from "./tables.ts"
 
 /**
@@ -22,27 +22,70 @@ export async function claimDueAccounts(
   }
 }
 
-/** One statement: chooses, locks what is still free of it, and claims that. A row that was lost has no `id`. */
+/** How many times as many are looked at as are wanted, before every app is asked. */
+const lookahead = 10
+
+/** From when on an account may be claimed; null: never. Word for word as the indexes have it (005-scale.sql). */
+const dueAt = `case
+  when health not in ('reauthorization_required', 'unconfirmed') and coalesce(keep_alive_at, sent_at) is not null
+  then greatest(least(keep_alive_at, sent_at), retry_at, lease_until) end`
+
+/**
+ * One statement: chooses, locks what is still free of it, and claims that. A row that was lost has no `id`.
+ *
+ * It looks at those that wait longest, a bounded number of them, which is enough unless a few apps crowd out all
+ * others there. Only then is every app of the provider asked for the one that waits longest, one look into an index
+ * each, and those apps whose have waited longest for more (an account's app is always of its own provider). So the
+ * cost is that of what is claimed, however many are due.
+ */
 async function claimChosen(
   sql: Sql,
-  due: DueQuery,
+  { provider, limit, perApp, exceptApps }: DueQuery,
   lease: Lease,
   lost: readonly string[],
 ): Promise<readonly Row[]> {
-  const mayBeClaimed = isDue(sql, due, lease.now)
+  const at = sql.unsafe(dueAt)
+  const isDue = sql`provider = ${provider} and ${at} <= ${lease.now}`
+  const isLost = sql`id in (select jsonb_array_elements_text(${sql.json(lost)}))`
+  const isExcepted = (app: string) =>
+    sql`${sql(app)} in (select jsonb_array_elements_text(${sql.json(exceptApps)}))`
+  const isCrowded = sql`(select count(*) from longest) = ${limit * lookahead}
+    and (select count(*) from fair) < ${limit}`
   return await sql<Row[]>`
-    with due as (
-      select id, oauth_app_id, least(keep_alive_at, sent_at) as since from accounts
-      where ${mayBeClaimed} and id not in (select jsonb_array_elements_text(${sql.json(lost)}))
-    ), ranked as (
-      select id, since, oauth_app_id is null or ${due.perApp} >= row_number()
-        over (partition by oauth_app_id order by since, id) as may_go
-      from due
+    with longest as materialized (
+      select id, oauth_app_id, ${at} as since from accounts where ${isDue} and not ${isLost}
+      order by ${at} limit ${limit * lookahead}
+    ), fair as materialized (
+      select id, since from (
+        select *, row_number() over (partition by oauth_app_id order by since) as place from longest
+      ) placed
+      where oauth_app_id is null or (place <= ${perApp} and not ${isExcepted("oauth_app_id")})
+      order by since limit ${limit}
+    ), of_each_app as (
+      select own.id, own.since from (
+        select app.id, head.since from oauth_apps app, lateral (
+          select ${at} as since from accounts where oauth_app_id = app.id and ${isDue} and not ${isLost}
+          order by ${at} limit 1
+        ) head
+        where app.provider = ${provider} and not ${isExcepted("app.id")} and ${isCrowded}
+        order by head.since limit ${limit}
+      ) app, lateral (
+        select id, ${at} as since from accounts where oauth_app_id = app.id and ${isDue} and not ${isLost}
+        order by ${at} limit ${perApp}
+      ) own
+    ), of_no_app as (
+      select id, ${at} as since from accounts
+      where oauth_app_id is null and ${isDue} and not ${isLost} and ${isCrowded}
+      order by ${at} limit ${limit}
     ), chosen as materialized (
-      select id as chosen_id, since from ranked where may_go order by since, id limit ${due.limit}
+      select id as chosen_id, since from (
+        select * from fair union select * from of_each_app union select * from of_no_app
+      ) found
+      order by since limit ${limit}
     ), free as materialized (
-      select id from accounts where id in (select chosen_id from chosen) and ${mayBeClaimed}
-      for update skip locked
+      select own.id from chosen, lateral (
+        select id from accounts where id = chosen_id and ${isDue} for update skip locked
+      ) own
     ), claimed as (
       update accounts set fence = fence + 1, lease_until = ${lease.until},
         sent_at = case when refresh_token is null then sent_at
@@ -52,12 +95,4 @@ async function claimChosen(
     )
     select claimed.*, chosen_id, ${appOf(sql, "claimed")}
     from chosen left join claimed on claimed.id = chosen_id order by since, chosen_id`
-}
-
-function isDue(sql: Sql, { provider, exceptApps }: DueQuery, now: Date): Fragment {
-  return sql`
-    provider = ${provider} and health <> 'reauthorization_required' and health <> 'unconfirmed'
-    and (keep_alive_at <= ${now} or sent_at is not null)
-    and (retry_at is null or retry_at <= ${now}) and ${isFree(sql, now)}
-    and coalesce(oauth_app_id, '') not in (select jsonb_array_elements_text(${sql.json(exceptApps)}))`
 }

@@ -1,47 +1,47 @@
 import type { Sql } from "postgres"
 import { exactText, refuseTwins, storableText } from "../../domain/account-search.ts"
-import {
-  abandonedAs,
-  type ConnectFlow,
-  exchangeLimitMs,
-  type FlowFailure,
-  type FlowStatus,
-} from "../../domain/connect-flow.ts"
+import { abandonedAs, exchangeLimitMs, type FlowFailure, type FlowStatus } from "../../domain/connect-flow.ts"
 import type { DomainEvent } from "../../domain/event.ts"
 import type { ProviderCall } from "../../domain/oauth-error.ts"
 import type { Sealed } from "../../domain/sealed.ts"
 import type { ConnectFlows, FlowFilter } from "../../ports/storage.ts"
-import { type BatchedWrites, batchedWrites } from "./batched-writes.ts"
+import { abandonedFlows } from "./abandoned-flows.ts"
+import { runBatch } from "./batch-statements.ts"
+import { type Batched, type Batching, batched } from "./batched.ts"
 import { appIn, appOf, type Fragment, list, ours, recordWith } from "./connection.ts"
-import { connectAccounts, holdAccounts } from "./keep-accounts.ts"
-import { flowTable, type JsonRow, type Row } from "./tables.ts"
+import { connectedFlows, grantOf, holdAccounts } from "./keep-accounts.ts"
+import { eventTable, flowTable, type Row } from "./tables.ts"
+import { takenFlows } from "./taken-flows.ts"
 
 const { columns, fromRow } = flowTable
 
-/** New flows, as rows of their table. */
-export type NewFlows = BatchedWrites<JsonRow>
-
-export function newFlows(sql: Sql): NewFlows {
-  return batchedWrites(
-    (rows) => sql`
-      insert into flows (${list(sql, columns)})
-      select ${list(sql, columns)} from jsonb_populate_recordset(null::flows, ${sql.json(rows)})`,
-  )
+/** New flows, those of one moment by one statement. */
+function newFlows(sql: Sql): Batched<ReturnType<typeof flowTable.toValues>, void> {
+  return batched(async (rows) => {
+    await runBatch(sql, insertFlows, [sql.json(rows)])
+    return []
+  })
 }
 
-export function postgresFlows(sql: Sql, added: NewFlows): ConnectFlows {
-  /** Ends the flow that the condition still fits. */
-  async function end(
+const insertFlows = `
+  insert into flows (${columns}) select ${flowTable.taken("row", 0)} from jsonb_array_elements($1::jsonb) row`
+
+export function postgresFlows(sql: Sql): ConnectFlows & Batching {
+  const [added, taken, connected] = [newFlows(sql), takenFlows(sql), connectedFlows(sql)]
+  const abandoned = abandonedFlows(sql)
+
+  /** Ends the flow that the condition still fits as failed. */
+  async function fail(
     condition: Fragment,
-    outcome: { readonly status: "failed" | "expired"; readonly failure: FlowFailure },
+    why: FlowFailure,
     event: DomainEvent,
     now: Date,
     calls?: readonly ProviderCall[],
   ): Promise<boolean> {
-    const { failure } = flowTable.toRow({ failure: outcome.failure })
+    const { failure } = flowTable.toRow({ failure: why })
     const ended = await sql`
       with ended as (
-        update flows set status = ${outcome.status}, failure = ${sql.json(failure ?? null)},
+        update flows set status = 'failed', failure = ${sql.json(failure ?? null)},
           completed_at = ${now}, candidates = null ${withCalls(sql, calls)}
         where ${condition} returning id
       ) ${recordWith(sql, "ended", event)}
@@ -51,7 +51,7 @@ export function postgresFlows(sql: Sql, added: NewFlows): ConnectFlows {
 
   return {
     async add(flow) {
-      await added.add(flowTable.toRow(flow))
+      await added.ask(flowTable.toValues(flow))
     },
 
     async find(owner, id) {
@@ -70,27 +70,13 @@ export function postgresFlows(sql: Sql, added: NewFlows): ConnectFlows {
 
     async consume(id, now, callbackMac) {
       const mac = callbackMac === undefined ? null : storableText(callbackMac)
-      // The lock makes all but one wait, and shows them what that one did.
-      const [row] = await sql<Row[]>`
-        with flow as (
-          select ${list(sql, columns)} from flows where id = ${exactText(id)} for update
-        ), taken as (
-          update flows set status = 'exchanging', taken_at = ${now}, callback_mac = ${mac}
-          where id in (select id from flow where status = 'pending' and expires_at > ${now})
-          returning id
-        )
-        select flow.*, exists (select from taken) as taken, ${appOf(sql, "flow")} from flow`
-      if (!row) return undefined
-      const flow = fromRow(row)
-      const app = appIn(row)
-      if (row.taken !== true) return { taken: false, flow, app }
-      const taken: ConnectFlow = { ...flow, status: "exchanging", takenAt: new Date(now), callbackMac: mac }
-      return { taken: true, flow: taken, app }
+      return await taken.ask({ id: exactText(id), now, callbackMac: mac })
     },
 
     async connect(id, accounts, now, calls) {
       refuseTwins(accounts.map(({ account }) => account))
-      return await connectAccounts(sql, exactText(id), accounts, now, withCalls(sql, calls))
+      const grants = accounts.map(grantOf)
+      return await connected.ask({ flowId: exactText(id), grants, now, calls: callsOf(calls) })
     },
 
     async offer(id, candidates, expiresAt, calls) {
@@ -103,9 +89,13 @@ export function postgresFlows(sql: Sql, added: NewFlows): ConnectFlows {
 
     async hold(id, accounts, candidates, expiresAt, calls) {
       refuseTwins(accounts.map(({ account }) => account))
-      const laidAside = sql`candidates = ${storableText(candidates)}, expires_at = ${expiresAt}
-        ${withCalls(sql, calls)}`
-      return await holdAccounts(sql, exactText(id), accounts, laidAside)
+      return await holdAccounts(sql, {
+        flowId: exactText(id),
+        accounts,
+        candidates: storableText(candidates),
+        expiresAt,
+        calls: callsOf(calls),
+      })
     },
 
     async findCandidates(id) {
@@ -117,20 +107,18 @@ export function postgresFlows(sql: Sql, added: NewFlows): ConnectFlows {
 
     async fail(id, failure, event, now, calls) {
       const condition = sql`id = ${exactText(id)} and status in ('exchanging', 'choosing')`
-      return await end(condition, { status: "failed", failure }, event, now, calls)
+      return await fail(condition, failure, event, now, calls)
     },
 
     async findAbandoned(now, takenBefore, limit) {
-      // Four queries in one, so that each uses the partial index of its status.
+      // Four queries in one, so that each reads the partial index of its status, and no more of it than is wanted.
+      const oldest = (status: string, time: string, until: Date) => sql`
+        (select ${list(sql, columns)} from flows where status = ${sql.unsafe(`'${status}'`)} and ${sql(time)} <= ${until}
+        order by ${sql(time)} limit ${limit})`
       const rows = await sql<Row[]>`
         select * from (
-          select ${list(sql, columns)} from flows where status = 'pending' and expires_at <= ${now}
-          union all
-          select ${list(sql, columns)} from flows where status = 'choosing' and expires_at <= ${now}
-          union all
-          select ${list(sql, columns)} from flows where status = 'confirming' and expires_at <= ${now}
-          union all
-          select ${list(sql, columns)} from flows where status = 'exchanging' and taken_at <= ${takenBefore}
+          ${oldest("pending", "expires_at", now)} union all ${oldest("choosing", "expires_at", now)}
+          union all ${oldest("confirming", "expires_at", now)} union all ${oldest("exchanging", "taken_at", takenBefore)}
         ) abandoned
         order by created_at, id limit ${limit}`
       return rows.map(fromRow)
@@ -139,8 +127,13 @@ export function postgresFlows(sql: Sql, added: NewFlows): ConnectFlows {
     async abandon(seen, failure, event, now) {
       const status = abandonedAs[seen.status]
       if (status === undefined) return false
-      const condition = sql`${ours(sql, seen)} and id = ${exactText(seen.id)} and status = ${seen.status}`
-      return await end(condition, { status, failure }, event, now)
+      const { environment } = seen
+      const ended = await abandoned.ask({
+        seen: { id: exactText(seen.id), tenant: exactText(seen.tenant), environment, status: seen.status },
+        end: flowTable.toRow({ status, failure, completedAt: now }),
+        event: eventTable.toRow(event),
+      })
+      return ended === true
     },
 
     async prune(completedBefore, limit) {
@@ -150,6 +143,10 @@ export function postgresFlows(sql: Sql, added: NewFlows): ConnectFlows {
           order by completed_at limit ${limit} for update skip locked
         )`
       return count
+    },
+
+    async close() {
+      await Promise.all([added, taken, connected, abandoned].map((each) => each.close()))
     },
 
     async forgetUnconfirmed(updatedUntil, limit) {
@@ -169,6 +166,11 @@ export function postgresFlows(sql: Sql, added: NewFlows): ConnectFlows {
 function withCalls(sql: Sql, calls: readonly ProviderCall[] | undefined): Fragment {
   if (calls === undefined) return sql``
   return sql`, calls = ${sql.json(flowTable.toRow({ calls }).calls ?? null)}`
+}
+
+/** As JSON; null where none are given. */
+function callsOf(calls: readonly ProviderCall[] | undefined): string | null {
+  return calls === undefined ? null : JSON.stringify(flowTable.toRow({ calls }).calls)
 }
 
 function filters(sql: Sql, filter: FlowFilter): Fragment {

@@ -4,6 +4,7 @@ import connectTables from "./migrations/001-connect.sql" with { type: "text" }
 import tokenLife from "./migrations/002-token-life.sql" with { type: "text" }
 import events from "./migrations/003-events.sql" with { type: "text" }
 import inspect from "./migrations/004-inspect.sql" with { type: "text" }
+import scale from "./migrations/005-scale.sql" with { type: "text" }
 
 /** In the order of their numbers; what has been released is never changed. */
 const migrations = [
@@ -11,6 +12,7 @@ const migrations = [
   { name: "002-token-life", sql: tokenLife },
   { name: "003-events", sql: events },
   { name: "004-inspect", sql: inspect },
+  { name: "005-scale", sql: scale },
 ]
 
 /**

@@ -6,7 +6,7 @@ import { tellingAway } from "./availability.ts"
 import { connect, endTimeoutSeconds } from "./connection.ts"
 import { postgresDeliveries } from "./deliveries.ts"
 import { postgresEvents } from "./events.ts"
-import { newFlows, postgresFlows } from "./flows.ts"
+import { postgresFlows } from "./flows.ts"
 import { postgresKeys } from "./keys.ts"
 import { requireCurrent } from "./migrations.ts"
 import { postgresTokens } from "./tokens.ts"
@@ -30,19 +30,20 @@ export async function openPostgresStorage(url: string): Promise<Storage> {
 }
 
 function postgresStorage(sql: Sql): Storage {
-  const added = newFlows(sql)
+  const [flows, keys] = [postgresFlows(sql), postgresKeys(sql)]
   return {
     apps: tellingAway(postgresApps(sql)),
-    flows: tellingAway(postgresFlows(sql, added)),
+    flows: tellingAway(flows),
     accounts: tellingAway(postgresAccounts(sql)),
     tokens: tellingAway(postgresTokens(sql)),
-    keys: tellingAway(postgresKeys(sql)),
+    keys: tellingAway(keys),
     events: tellingAway(postgresEvents(sql)),
     webhooks: tellingAway(postgresWebhooks(sql)),
     deliveries: tellingAway(postgresDeliveries(sql)),
     ping: () => ping(sql),
     async close() {
-      await inTime(added.close(), endTimeoutSeconds * 1000).catch(() => {}) // the rest is lost with the pool
+      const asked = Promise.all([flows.close(), keys.close()])
+      await inTime(asked, endTimeoutSeconds * 1000).catch(() => {}) // the rest is lost with the pool
       await sql.end({ timeout: endTimeoutSeconds })
     },
   }

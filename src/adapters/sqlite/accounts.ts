@@ -1,10 +1,10 @@
-import type { Account } from "../../domain/account.ts"
+import type { Account, Health } from "../../domain/account.ts"
 import { exactText, searchFold, searchText } from "../../domain/account-search.ts"
 import type { EventType } from "../../domain/event.ts"
 import type { AccountFilter, AccountPosition, Accounts, ConnectedAccount } from "../../ports/storage.ts"
 import { eventRecorder } from "./events.ts"
 import { ours, oursWithId, owned, type Sqlite } from "./sqlite.ts"
-import { accountTable, credentialTable, planTable, type Row } from "./tables.ts"
+import { accountTable, credentialTable, planTable, type Row, type SqlValue } from "./tables.ts"
 
 const { columns, toRow, fromRow } = accountTable
 
@@ -21,7 +21,8 @@ export function sqliteAccounts({ db }: Sqlite): Accounts {
     async list(owner, filter, { limit, after }) {
       const parameters = { ...ours(owner), ...filterParameters(filter), ...positionParameters(after) }
       const matching = `from accounts where ${conditions(filter)}`
-      const page = `select ${columns} ${matching} ${after ? behindPosition : ""}
+      const inOrder = `from accounts where ${conditions(filter, "+provider")}`
+      const page = `select ${columns} ${inOrder} ${after ? behindPosition : ""}
         order by connected_at desc, id desc limit $limit`
       // One read transaction, lest another process write between the two.
       return db.transaction(() => {
@@ -36,14 +37,26 @@ export function sqliteAccounts({ db }: Sqlite): Accounts {
 
 const behindPosition = "and (connected_at, id) < ($after_connected_at, $after_id)"
 
-function conditions(filter: AccountFilter): string {
+/**
+ * The total of a provider is counted in the index of natural keys; a page is read in order instead, which `+provider`
+ * asks for. A health is spelled out, since the index of those that are not well is chosen by the text alone.
+ */
+function conditions(filter: AccountFilter, provider = "provider"): string {
   const all = [owned]
-  if (filter.provider !== undefined) all.push("provider = $provider")
-  if (filter.health !== undefined) all.push("health = $health")
+  if (filter.provider !== undefined) all.push(`${provider} = $provider`)
+  if (filter.health !== undefined) all.push(hasHealth[filter.health])
   if (filter.reference !== undefined) all.push("reference = $reference")
   if (filter.query !== undefined) all.push("instr(search, $query) > 0")
   return all.join(" and ")
 }
+
+const hasHealth = {
+  active: "health = 'active'",
+  expiring: "health = 'expiring' and health <> 'active'",
+  reauthorization_required: "health = 'reauthorization_required' and health <> 'active'",
+  refresh_unknown: "health = 'refresh_unknown' and health <> 'active'",
+  unconfirmed: "health = 'unconfirmed' and health <> 'active'",
+} as const satisfies Record<Health, string>
 
 function filterParameters({ query, ...exact }: AccountFilter): Row {
   return { ...toRow(exact), query: query === undefined ? null : searchFold(query) }
@@ -54,21 +67,23 @@ function positionParameters(after: AccountPosition | undefined): Row {
 }
 
 const inserted = `insert into accounts (${columns}, ${credentialTable.columns}, ${planTable.columns}, search, connections)
-  values (${accountTable.parameters}, ${credentialTable.parameters}, ${planTable.parameters}, $search, $connections)
+  values (${accountTable.places}, ${credentialTable.places}, ${planTable.places}, ?, ?)
   on conflict (tenant, environment, provider, platform_account_id)`
 
-/** Writes the columns of an account, with no app where it is gone: the account outlives it. */
-function accountWriter({ db }: Pick<Sqlite, "db">): (given: Omit<ConnectedAccount, "event">) => Row {
-  const findApp = db.query<Row, [Row]>(`select id from oauth_apps where ${owned} and id = $oauth_app_id`)
-  return ({ account, credentials, plan }) => {
-    const row = toRow(account)
-    return {
-      ...row,
-      ...credentialTable.toRow(credentials),
-      ...planTable.toRow(plan),
-      search: searchText(account),
-      oauth_app_id: findApp.get(row)?.id ?? null,
-    }
+/** The values of an account's row, with no app where it is gone: the account outlives it. */
+function accountWriter({
+  db,
+}: Pick<Sqlite, "db">): (given: Omit<ConnectedAccount, "event">, connections: number) => SqlValue[] {
+  const findApp = db.query<Row, [Row]>(`select id from oauth_apps where ${owned} and id = $id`)
+  return ({ account, credentials, plan }, connections) => {
+    const app = account.oauthAppId === null ? null : findApp.get(oursWithId(account, account.oauthAppId))
+    return [
+      ...accountTable.values({ ...account, oauthAppId: app && account.oauthAppId }),
+      ...credentialTable.values(credentials),
+      ...planTable.values(plan),
+      searchText(account),
+      connections,
+    ]
   }
 }
 
@@ -77,14 +92,14 @@ function accountWriter({ db }: Pick<Sqlite, "db">): (given: Omit<ConnectedAccoun
  * held already is held for longer, and for the newer flow; any other is left as it is.
  */
 export function accountHolder({ db }: Pick<Sqlite, "db">): (given: Omit<ConnectedAccount, "event">) => void {
-  const rowOf = accountWriter({ db })
-  const hold = db.query<never, [Row]>(
+  const valuesOf = accountWriter({ db })
+  const hold = db.query<never, SqlValue[]>(
     `${inserted} do update set health_detail = excluded.health_detail,
        reference = coalesce(excluded.reference, reference), updated_at = excluded.updated_at
      where health = 'unconfirmed'`,
   )
   return (given) => {
-    hold.run({ ...rowOf(given), connections: 0 })
+    hold.run(...valuesOf(given, 0))
   }
 }
 
@@ -100,7 +115,7 @@ export function accountKeeper({
   again: EventType,
 ) => { readonly account: Account; readonly created: boolean } {
   const record = eventRecorder({ db })
-  const rowOf = accountWriter({ db })
+  const valuesOf = accountWriter({ db })
   // Nothing of it stays that the connect did not bring.
   const wasHeld = "accounts.health = 'unconfirmed'"
   const keepsRefreshToken = `(excluded.refresh_token is null and not ${wasHeld})`
@@ -108,7 +123,7 @@ export function accountKeeper({
   // Where a token of before stays in use the plan does too: the given one was made without it.
   const keepsToken = `((${keepsRefreshToken} and refresh_token is not null) or
     (${keepsPersonToken} and person_token is not null))`
-  const upsert = db.query<Row, [Row]>(
+  const upsert = db.query<Row, SqlValue[]>(
     `${inserted} do update set
        handle = excluded.handle,
        display_name = excluded.display_name,
@@ -143,7 +158,7 @@ export function accountKeeper({
   )
 
   return (given, again) => {
-    const row = upsert.get({ ...rowOf(given), connections: 1 })
+    const row = upsert.get(...valuesOf(given, 1))
     if (!row) throw new Error("An upsert returned no row.")
     const created = row.connections === 1
     const account = fromRow(row)

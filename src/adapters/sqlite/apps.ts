@@ -7,11 +7,24 @@ import { appTable, type Row } from "./tables.ts"
 
 const { columns, parameters, toRow, fromRow } = appTable
 
+/** How an app is found by its id; outside a write it is remembered until apps change. */
+export function appFinder({
+  db,
+  reads,
+}: Pick<Sqlite, "db" | "reads">): (owner: Owner, id: string) => OAuthApp | undefined {
+  const find = db.query<Row, [Row]>(`select ${columns} from oauth_apps where ${owned} and id = $id`)
+  return (owner, id) =>
+    reads.remember(appName(owner, id), () => {
+      const row = find.get(oursWithId(owner, id))
+      return row ? fromRow(row) : undefined
+    })
+}
+
 export function sqliteApps({ db, write, reads }: Sqlite): OAuthApps {
   const record = eventRecorder({ db })
+  const find = appFinder({ db, reads })
   const sql = {
     insert: db.query<never, [Row]>(`insert into oauth_apps (${columns}) values (${parameters})`),
-    find: db.query<Row, [Row]>(`select ${columns} from oauth_apps where ${owned} and id = $id`),
     findDefault: db.query<Row, [Row]>(
       `select ${columns} from oauth_apps where ${owned} and provider = $provider and is_default = 1`,
     ),
@@ -37,11 +50,6 @@ export function sqliteApps({ db, write, reads }: Sqlite): OAuthApps {
     remove: db.query<never, [Row]>("delete from oauth_apps where id = $id"),
   }
 
-  function find(key: Row): OAuthApp | undefined {
-    const row = sql.find.get(key)
-    return row ? fromRow(row) : undefined
-  }
-
   return {
     add: (app, event) =>
       write(() => {
@@ -55,7 +63,7 @@ export function sqliteApps({ db, write, reads }: Sqlite): OAuthApps {
       }),
 
     async find(owner, id) {
-      return reads.remember(appName(owner, id), () => find(oursWithId(owner, id)))
+      return find(owner, id)
     },
 
     async findDefault(owner, provider) {
@@ -71,7 +79,7 @@ export function sqliteApps({ db, write, reads }: Sqlite): OAuthApps {
 
     change: (owner, id, change, event) =>
       write(() => {
-        const app = find(oursWithId(owner, id))
+        const app = find(owner, id)
         if (!app) return undefined
         reads.forget()
         if (change.isDefault) sql.stepDown.run(ofProvider(app))
@@ -83,7 +91,7 @@ export function sqliteApps({ db, write, reads }: Sqlite): OAuthApps {
 
     remove: (owner, id, event) =>
       write(() => {
-        const app = find(oursWithId(owner, id))
+        const app = find(owner, id)
         if (!app) return { kind: "absent" }
         const { accounts } = sql.countAccounts.get({ id }) ?? { accounts: 0 }
         if (accounts > 0) return { kind: "in_use", accounts }

@@ -3,7 +3,7 @@ import type { DomainEvent } from "../../domain/event.ts"
 import { type Placed, pageOf, placeIn } from "../../domain/place.ts"
 import type { Events } from "../../ports/storage.ts"
 import { ours, owned, type Sqlite } from "./sqlite.ts"
-import { eventTable, type Row } from "./tables.ts"
+import { eventTable, type Row, type SqlValue } from "./tables.ts"
 
 /** A place is the row's own number, which grows with every write, since there is one writer at a time. */
 export function sqliteEvents({ db, write }: Sqlite): Events {
@@ -49,10 +49,10 @@ export function placedEvent(row: Row): Placed<DomainEvent> {
 
 /** Records an event, within the write that it tells of. */
 export function eventRecorder({ db }: Pick<Sqlite, "db">): (event: DomainEvent) => void {
-  const insert = db.query<never, [Row]>(
-    `insert into events (${eventTable.columns}) values (${eventTable.parameters})`,
+  const insert = db.query<never, SqlValue[]>(
+    `insert into events (${eventTable.columns}) values (${eventTable.places})`,
   )
   return (event) => {
-    insert.run(eventTable.toRow(event))
+    insert.run(...eventTable.values(event))
   }
 }

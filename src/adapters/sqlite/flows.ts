@@ -4,16 +4,18 @@ import type { OAuthApp } from "../../domain/oauth-app.ts"
 import type { Sealed } from "../../domain/sealed.ts"
 import type { ConnectFlows, FlowFilter } from "../../ports/storage.ts"
 import { accountHolder, accountKeeper } from "./accounts.ts"
+import { appFinder } from "./apps.ts"
 import { eventRecorder } from "./events.ts"
 import { ours, oursWithId, owned, type Sqlite } from "./sqlite.ts"
-import { appTable, flowTable, type Row, type SqlValue } from "./tables.ts"
+import { flowTable, type Row, type SqlValue } from "./tables.ts"
 
 const { columns, places, values, toRow, fromRow } = flowTable
 
-export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
+export function sqliteFlows({ db, write, reads }: Sqlite): ConnectFlows {
   const record = eventRecorder({ db })
   const keepAccount = accountKeeper({ db })
   const holdAccount = accountHolder({ db })
+  const findApp = appFinder({ db, reads })
   const sql = {
     insert: db.query<never, SqlValue[]>(`insert into flows (${columns}) values (${places})`),
     find: db.query<Row, [Row]>(`select ${columns} from flows where ${owned} and id = $id`),
@@ -22,9 +24,6 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
        where id = $id and status = 'pending' and expires_at > $now returning ${columns}`,
     ),
     findById: db.query<Row, [Row]>(`select ${columns} from flows where id = $id`),
-    findApp: db.query<Row, [Row]>(
-      `select ${appTable.columns} from oauth_apps where ${owned} and id = $oauth_app_id`,
-    ),
     change: db.query<never, [Row]>(
       `update flows set status = $status, failure = $failure, account_ids = $account_ids,
          calls = $calls, callback_mac = $callback_mac, expires_at = $expires_at,
@@ -33,15 +32,12 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
     findOffered: db.query<Row & { readonly candidates: Sealed }, [Row]>(
       `select ${columns}, candidates from flows where id = $id and status in ('choosing', 'confirming')`,
     ),
-    // Several queries in one, so that each uses the partial index of its status.
+    // Several queries in one, so that each reads the partial index of its status, and no more of it than is wanted.
     abandoned: db.query<Row, [Row]>(
-      `select ${columns} from flows where status = 'pending' and expires_at <= $now
-       union all
-       select ${columns} from flows where status = 'choosing' and expires_at <= $now
-       union all
-       select ${columns} from flows where status = 'confirming' and expires_at <= $now
-       union all
-       select ${columns} from flows where status = 'exchanging' and taken_at <= $taken_before
+      `${oldest("pending", "expires_at <= $now")}
+       union all ${oldest("choosing", "expires_at <= $now")}
+       union all ${oldest("confirming", "expires_at <= $now")}
+       union all ${oldest("exchanging", "taken_at <= $taken_before")}
        order by created_at, id limit $limit`,
     ),
     prune: db.query<never, [Row]>(
@@ -60,10 +56,8 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
     return row ? fromRow(row) : undefined
   }
 
-  function findApp(flow: ConnectFlow): OAuthApp | null {
-    const { oauthAppId } = flow
-    const row = oauthAppId === null ? null : sql.findApp.get({ ...ours(flow), oauth_app_id: oauthAppId })
-    return row ? appTable.fromRow(row) : null
+  function appOf(flow: ConnectFlow): OAuthApp | null {
+    return flow.oauthAppId === null ? null : (findApp(flow, flow.oauthAppId) ?? null)
   }
 
   function findIn(id: string, ...statuses: readonly ConnectFlow["status"][]): ConnectFlow | undefined {
@@ -116,7 +110,7 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
         const mac = callbackMac === undefined ? null : storableText(callbackMac)
         const row = sql.take.get({ id: exactText(id), now: now.getTime(), callback_mac: mac })
         const flow = row ? fromRow(row) : findById(id)
-        return flow && { taken: row !== null, flow, app: findApp(flow) }
+        return flow && { taken: row !== null, flow, app: appOf(flow) }
       }),
 
     connect: (id, accounts, now, calls) =>
@@ -157,7 +151,7 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
       const row = sql.findOffered.get({ id: exactText(id) })
       if (!row) return undefined
       const flow = fromRow(row)
-      return { flow, app: findApp(flow), candidates: row.candidates }
+      return { flow, app: appOf(flow), candidates: row.candidates }
     },
 
     fail: (id, failure, event, now, calls) =>
@@ -191,6 +185,12 @@ export function sqliteFlows({ db, write }: Sqlite): ConnectFlows {
     forgetUnconfirmed: (updatedUntil, limit) =>
       write(() => sql.forgetUnconfirmed.run({ until: updatedUntil.getTime(), limit }).changes),
   }
+}
+
+function oldest(status: ConnectFlow["status"], isOver: string): string {
+  const [time] = isOver.split(" ")
+  return `select * from
+    (select ${columns} from flows where status = '${status}' and ${isOver} order by ${time} limit $limit)`
 }
 
 /** As `flowStatus` of the domain judges it: what the clock has ended has ended, whether or not it is written down. */

@@ -1,7 +1,9 @@
+import type { Health } from "../../domain/account.ts"
 import { exactText, storableText } from "../../domain/account-search.ts"
 import type { DomainEvent } from "../../domain/event.ts"
 import type {
   AccountTokens,
+  DueQuery,
   HeldAccount,
   Lease,
   RefreshClaim,
@@ -9,14 +11,16 @@ import type {
   SettledRefresh,
 } from "../../ports/storage.ts"
 import { accountKeeper, untouched } from "./accounts.ts"
+import { appFinder } from "./apps.ts"
 import { eventRecorder } from "./events.ts"
 import { ours, oursWithId, owned, type Sqlite } from "./sqlite.ts"
 import type { Statements } from "./statements.ts"
-import { accountTable, appTable, credentialTable, planTable, type Row, refreshTable } from "./tables.ts"
+import { accountTable, credentialTable, planTable, type Row, refreshTable } from "./tables.ts"
 
 export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
   const recordEvent = eventRecorder({ db })
   const keepAccount = accountKeeper({ db })
+  const findApp = appFinder({ db, reads })
   const sql = statements(db)
 
   function record(event: DomainEvent | null): void {
@@ -25,17 +29,32 @@ export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
 
   function toHeld(row: Row): HeldAccount {
     const account = accountTable.fromRow(row)
-    const app =
-      account.oauthAppId === null
-        ? null
-        : sql.findApp.get({ ...ours(account), oauth_app_id: account.oauthAppId })
     return {
       account,
       credentials: credentialTable.fromRow(row),
       refresh: refreshTable.fromRow(row),
       plan: planTable.fromRow(row),
-      app: app && appTable.fromRow(app),
+      app: account.oauthAppId === null ? null : (findApp(account, account.oauthAppId) ?? null),
     }
+  }
+
+  /**
+   * Those that wait longest. Where a few apps crowd out the others among these, every app of the provider is asked for
+   * its own (an account's app is always of its own provider).
+   */
+  function findDue({ provider, limit, perApp, exceptApps }: DueQuery, at: Date): readonly Due[] {
+    const [now, fewest] = [at.getTime(), limit * dueLookahead]
+    const longest = sql.longestDue.all({ provider, now, limit: fewest })
+    const places = new Map<string, number>()
+    const fair = longest.filter(({ oauth_app_id: app }) => {
+      if (app === null) return true
+      const place = (places.get(app) ?? 0) + 1
+      places.set(app, place)
+      return place <= perApp && !exceptApps.includes(app)
+    })
+    if (fair.length >= limit || longest.length < fewest) return fair.slice(0, limit)
+    const except = JSON.stringify(exceptApps)
+    return sql.longestDueOfEachApp.all({ provider, now, limit, per_app: perApp, except_apps: except })
   }
 
   /** Sets a lease on an account that is known to be free. */
@@ -77,14 +96,10 @@ export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
         return true
       }),
 
-    claimDue: ({ provider, limit, perApp, exceptApps }, asked) =>
-      write(() => {
-        const except = JSON.stringify(exceptApps)
-        const due = { provider, limit, per_app: perApp, except_apps: except, now: asked.now.getTime() }
-        return sql.findDue
-          .all(due)
-          .map(({ id, renewable }) => lease(id, asked, asked.risky && renewable === 1))
-      }),
+    claimDue: (due, asked) =>
+      write(() =>
+        findDue(due, asked.now).map(({ id, renewable }) => lease(id, asked, asked.risky && renewable === 1)),
+      ),
 
     async findChangedByClock(now, soon, limit) {
       return sql.findChangedByClock.all({ now: now.getTime(), soon: soon.getTime(), limit }).map(toHeld)
@@ -122,6 +137,16 @@ export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
   }
 }
 
+interface Due {
+  readonly id: string
+  readonly oauth_app_id: string | null
+  readonly renewable: number
+}
+
+const dueColumns = "id, oauth_app_id, due_at, refresh_token is not null as renewable"
+/** How many times as many are looked at as are wanted, before every app is asked. */
+const dueLookahead = 10
+
 /** A claim that has ended, or that was overtaken, has no row. */
 const holders = "id = $account_id and fence = $fence and lease_until is not null"
 const isFree = "(lease_until is null or lease_until <= $now)"
@@ -135,10 +160,6 @@ function statements(db: Statements) {
   return {
     find: db.query<Row, [Row]>(`${selectHeld} where ${owned} and id = $id`),
     findById: db.query<Row, [Row]>(`${selectHeld} where id = $id`),
-    // A join of the two costs Bun's driver more than ten times as much as two look-ups.
-    findApp: db.query<Row, [Row]>(
-      `select ${appTable.columns} from oauth_apps where ${owned} and id = $oauth_app_id`,
-    ),
     findFree: db.query<Row, [Row]>(
       `select id from accounts where id = $account_id and fence = $fence and ${isFree}`,
     ),
@@ -179,35 +200,43 @@ function statements(db: Statements) {
          last_failure = $last_failure
        where ${holders}`,
     ),
-    // Each side of the "or" has a partial index. The least of two is null in SQLite where one of them is.
-    findDue: db.query<{ readonly id: string; readonly renewable: number }, [Row]>(
-      `select id, refresh_token is not null as renewable from (
-         select id, refresh_token, oauth_app_id, due_since,
-           row_number() over (partition by oauth_app_id order by due_since, id) as place_in_app
-         from (
-           select id, refresh_token, oauth_app_id,
-             min(coalesce(sent_at, keep_alive_at), coalesce(keep_alive_at, sent_at)) as due_since
-           from accounts
-           where ((provider = $provider and keep_alive_at <= $now)
-               or (provider = $provider and sent_at is not null))
-             and health not in ('reauthorization_required', 'unconfirmed') and ${isFree}
-             and (retry_at is null or retry_at <= $now)
-             and (oauth_app_id is null
-               or oauth_app_id not in (select value from json_each($except_apps)))))
-       where oauth_app_id is null or place_in_app <= $per_app
-       order by due_since, id limit $limit`,
+    longestDue: db.query<Due, [Row]>(
+      `select ${dueColumns} from accounts where provider = $provider and due_at <= $now
+       order by due_at limit $limit`,
     ),
-    // Again a query for each index.
+    // One look into an index for each app; of the apps that it shows to wait longest, as many as are wanted are enough.
+    longestDueOfEachApp: db.query<Due, [Row]>(
+      `select * from (
+         select ${dueColumns} from accounts where id in (
+           select own.id from accounts own
+           where own.oauth_app_id is null and own.provider = $provider and own.due_at <= $now
+           order by own.due_at limit $limit)
+         union all
+         select ${dueColumns} from (
+           select app.id as app_id, (
+             select due_at from accounts
+             where oauth_app_id = app.id and provider = $provider and due_at <= $now
+             order by due_at limit 1) as since
+           from oauth_apps app
+           where app.provider = $provider and app.id not in (select value from json_each($except_apps))
+           order by since nulls last limit $limit
+         ) cross join accounts where id in (
+           select own.id from accounts own
+           where own.oauth_app_id = app_id and own.provider = $provider and own.due_at <= $now
+           order by own.due_at limit $per_app))
+       order by due_at limit $limit`,
+    ),
+    // A query for each range of an index, and each with a limit, since after an outage it may be everybody.
     findChangedByClock: db.query<Row, [Row]>(
-      `${selectHeld} where ${isFree} and id in (
-         select id from accounts where health = 'active' and person_needed_at <= $soon
-         union all
-         select id from accounts where health in ('active', 'expiring', 'refresh_unknown')
-           and person_needed_at <= $now and provider <> 'facebook'
-         union all
-         select id from accounts where sent_at is not null
-           and health in ('active', 'expiring') and lease_until <= $now)
-       order by id limit $limit`,
+      `${selectHeld} where id in (
+         ${needingPerson("active", "$soon")}
+         union ${needingPerson("expiring", "$now")}
+         union ${needingPerson("refresh_unknown", "$now")}
+         union select * from (
+           select id from accounts
+           where sent_at is not null and health in ('active', 'expiring') and lease_until <= $now
+           order by lease_until limit $limit)
+         limit $limit)`,
     ),
     changeHealth: db.query<never, [Row]>(
       `update accounts set health = $health, health_detail = $health_detail, updated_at = $updated_at
@@ -224,6 +253,14 @@ function statements(db: Statements) {
       `select count(*) as accounts from accounts where ${ofPerson}`,
     ),
   }
+}
+
+function needingPerson(health: Health, until: string): string {
+  return `select * from (
+    select id from accounts
+    where health = '${health}' and (provider <> 'facebook' or health = 'active')
+      and person_needed_at <= ${until} and ${isFree}
+    order by person_needed_at limit $limit)`
 }
 
 /** Unlike a new grant, a renewal may tell anew when a token ends that it leaves in place. */

@@ -6,6 +6,7 @@ export interface Options {
   readonly connections: readonly number[]
   readonly minutes: number
   readonly connects: number
+  readonly accounts: readonly number[]
   /** Words after the part's name. */
   readonly words: readonly string[]
   /** Whether a result replaces the committed one. */

@@ -13,7 +13,7 @@ const comparison: Comparison = {
     "Every callback is that of a flow of its own, started before the clock runs, and connects a person who was not there before. The provider is a process on loopback.",
     "Mooring: checks the state's MAC, takes the flow once, exchanges the code and reads the profile (two requests), seals the tokens, stores account, event and outcome durably, checks the return URL again, logs the request.",
     "Better Auth: checks the state against its row and cookie, two requests as well; stores user, account with sealed tokens, and a session with its cookie, which Mooring has no need of.",
-    "Bun.serve: one request, nothing checked and nothing stored.",
+    "Bun.serve: one request to the provider, or the two that a callback needs; nothing checked and nothing stored.",
   ],
   async contestants() {
     const peers: readonly OpenContestant[] = (await installPeers())
@@ -22,15 +22,16 @@ const comparison: Comparison = {
           (world) => betterAuth("callback", "postgres", world),
         ]
       : []
+    const bare = {
+      file: "callback-floor.ts",
+      request: requestText({ path: "/v1/oauth/x/callback?state=none&code=1" }),
+      status: 302,
+    } as const
     return [
       ({ providerUrl }) =>
-        floor({
-          name: "Bun.serve, one fetch",
-          file: "callback-floor.ts",
-          request: requestText({ path: "/v1/oauth/x/callback?state=none&code=1" }),
-          status: 302,
-          env: { PROVIDER_URL: providerUrl },
-        }),
+        floor({ ...bare, name: "Bun.serve, one fetch", env: { PROVIDER_URL: providerUrl } }),
+      ({ providerUrl }) =>
+        floor({ ...bare, name: "Bun.serve, two fetches", env: { PROVIDER_URL: providerUrl, EXCHANGE: "1" } }),
       (world) => mooringContestant("callback", "sqlite", world),
       (world) => mooringContestant("callback", "postgres", world),
       ...peers,

@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import postgres from "postgres"
-import { batchedWrites } from "../../src/adapters/postgres/batched-writes.ts"
-import { newFlows } from "../../src/adapters/postgres/flows.ts"
+import { batched } from "../../src/adapters/postgres/batched.ts"
+import { postgresFlows } from "../../src/adapters/postgres/flows.ts"
 import { migratePostgres } from "../../src/adapters/postgres/migrations.ts"
 import { openPostgresStorage } from "../../src/adapters/postgres/storage.ts"
-import { flowTable } from "../../src/adapters/postgres/tables.ts"
 import type { ConnectFlow } from "../../src/domain/connect-flow.ts"
 import type { Storage } from "../../src/ports/storage.ts"
 import { type FreshDatabase, freshDatabase } from "../support/postgres.ts"
@@ -13,10 +12,11 @@ import { acme, aFlow, after, anId } from "../support/storage-fixtures.ts"
 /** A server that answers when it is told to. */
 function slowServer() {
   const asked: { readonly rows: readonly number[]; readonly answer: PromiseWithResolvers<void> }[] = []
-  const writes = batchedWrites<number>((rows) => {
+  const writes = batched<number, void>(async (rows) => {
     const answer = Promise.withResolvers<void>()
     asked.push({ rows, answer })
-    return answer.promise
+    await answer.promise
+    return []
   })
   return { asked, writes, rows: () => asked.map(({ rows }) => rows) }
 }
@@ -29,10 +29,10 @@ function refusal(): Error {
   return Object.assign(new postgres.PostgresError("made up"), { severity: "ERROR", code: "23505" })
 }
 
-describe("batched writes", () => {
+describe("batches", () => {
   test("rows of one turn of the event loop are written together, in their order", async () => {
     const { writes, asked, rows } = slowServer()
-    const added = [writes.add(1), Promise.resolve().then(() => writes.add(2)), writes.add(3)]
+    const added = [writes.ask(1), Promise.resolve().then(() => writes.ask(2)), writes.ask(3)]
     await nextTurn()
     expect(rows()).toEqual([[1, 3, 2]])
     asked[0]?.answer.resolve()
@@ -42,7 +42,7 @@ describe("batched writes", () => {
   test("a row on its own does not wait for others", async () => {
     const { writes, asked, rows } = slowServer()
     for (const row of [1, 2, 3]) {
-      const added = writes.add(row)
+      const added = writes.ask(row)
       await nextTurn()
       expect(rows().at(-1)).toEqual([row])
       asked.at(-1)?.answer.resolve()
@@ -52,10 +52,10 @@ describe("batched writes", () => {
 
   test("at most sixty-four go together and two such writes at once; what comes meanwhile goes next", async () => {
     const { writes, asked, rows } = slowServer()
-    const added = numbers(0, 150).map(writes.add)
+    const added = numbers(0, 150).map(writes.ask)
     await nextTurn()
     expect(rows()).toEqual([numbers(0, 64), numbers(64, 64)])
-    added.push(...numbers(150, 10).map(writes.add))
+    added.push(...numbers(150, 10).map(writes.ask))
     await nextTurn()
     expect(asked).toHaveLength(2)
     asked[1]?.answer.resolve()
@@ -68,7 +68,7 @@ describe("batched writes", () => {
   test("a row resolves when its own write has, and not before", async () => {
     const { writes, asked } = slowServer()
     const done: number[] = []
-    const add = (row: number) => void writes.add(row).then(() => done.push(row))
+    const add = (row: number) => void writes.ask(row).then(() => done.push(row))
     numbers(0, 65).map(add)
     await nextTurn()
     expect(done).toEqual([])
@@ -82,11 +82,12 @@ describe("batched writes", () => {
 
   test("where the server refuses rows together each is tried alone, and only the bad ones reject", async () => {
     const tried: (readonly number[])[] = []
-    const writes = batchedWrites<number>(async (rows) => {
+    const writes = batched<number, void>(async (rows) => {
       tried.push(rows)
       if (rows.some((row) => row < 0)) throw refusal()
+      return []
     })
-    const outcomes = await Promise.allSettled([1, -2, 3, -4].map(writes.add))
+    const outcomes = await Promise.allSettled([1, -2, 3, -4].map(writes.ask))
     expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled", "rejected"])
     expect(tried).toEqual([[1, -2, 3, -4], [1], [-2], [3], [-4]])
   })
@@ -99,11 +100,11 @@ describe("batched writes", () => {
       code: "57P01",
     })
     for (const fault of [lost, shutdown]) {
-      const writes = batchedWrites<number>(() => {
+      const writes = batched<number, void>(() => {
         tries++
         return Promise.reject(fault)
       })
-      const outcomes = await Promise.allSettled([1, 2, 3].map(writes.add))
+      const outcomes = await Promise.allSettled([1, 2, 3].map(writes.ask))
       expect(outcomes).toEqual(outcomes.map(() => ({ status: "rejected", reason: fault })))
     }
     expect(tries).toBe(2)
@@ -111,21 +112,22 @@ describe("batched writes", () => {
 
   test("after a write that failed the next ones succeed", async () => {
     let faults = 3
-    const writes = batchedWrites<number>(async () => {
+    const writes = batched<number, void>(async () => {
       if (faults-- > 0) throw new Error("made up")
+      return []
     })
-    for (const row of [1, 2, 3]) await expect(writes.add(row)).rejects.toThrow("made up")
-    expect(await writes.add(4)).toBeUndefined()
+    for (const row of [1, 2, 3]) await expect(writes.ask(row)).rejects.toThrow("made up")
+    expect(await writes.ask(4)).toBeUndefined()
   })
 
   test("closing sends all that waits, resolves when it has its outcome, and refuses what comes later", async () => {
     const { writes, asked, rows } = slowServer()
-    const added = numbers(0, 200).map(writes.add)
+    const added = numbers(0, 200).map(writes.ask)
     let isClosed = false
     const closed = writes.close().then(() => {
       isClosed = true
     })
-    await expect(writes.add(999)).rejects.toThrow("The storage is closed.")
+    await expect(writes.ask(999)).rejects.toThrow("The storage is closed.")
     for (let i = 0; i < 4; i++) {
       await nextTurn()
       expect(isClosed).toBe(false)
@@ -233,10 +235,10 @@ describe("new flows on PostgreSQL", () => {
       fetch_types: false,
       debug: (_, statement) => statements.push(statement),
     })
-    const added = newFlows(sql)
-    await Promise.all(flows(128).map((flow) => added.add(flowTable.toRow(flow))))
+    const added = postgresFlows(sql)
+    await Promise.all(flows(128).map((flow) => added.add(flow)))
     expect(statements).toHaveLength(2)
-    await added.add(flowTable.toRow(aFlow()))
+    await added.add(aFlow())
     expect(new Set(statements).size).toBe(1)
     await sql.end()
   })
