@@ -29,22 +29,17 @@ export function isId(prefix: IdPrefix, text: string): boolean {
   return text.startsWith(`${prefix}_`) && idPattern.test(text.slice(prefix.length + 1))
 }
 
-const characterCodes = Uint8Array.from(alphabet, (character) => character.charCodeAt(0))
+/** Two characters at a time, since every call makes several ids. */
+const pairs = Array.from({ length: 1024 }, (_, i) => `${alphabet[i >> 5]}${alphabet[i & 31]}`)
 
-/**
- * Five bytes, as two halves of twenty bits, are eight characters; behind the last byte come zeros. By character
- * codes, since every call makes several ids and joining texts costs three times as much.
- */
+/** Five bytes, as two halves of twenty bits, are eight characters; behind the last byte come zeros. */
 function base32(bytes: Uint8Array): string {
   const at = (i: number): number => bytes[i] ?? 0
-  const codes: number[] = []
+  let text = ""
   for (let i = 0; i < bytes.length; i += 5) {
     const high = (at(i) << 12) | (at(i + 1) << 4) | (at(i + 2) >> 4)
     const low = ((at(i + 2) & 15) << 16) | (at(i + 3) << 8) | at(i + 4)
-    for (const half of [high, low]) {
-      for (let bit = 15; bit >= 0; bit -= 5) codes.push(characterCodes[(half >> bit) & 31] ?? 0)
-    }
+    text += `${pairs[high >> 10]}${pairs[high & 1023]}${pairs[low >> 10]}${pairs[low & 1023]}`
   }
-  codes.length = Math.ceil((bytes.length * 8) / 5)
-  return String.fromCharCode(...codes)
+  return text.slice(0, Math.ceil((bytes.length * 8) / 5))
 }

@@ -18,6 +18,13 @@ const resultParameter = /^\s*(connected|oauth[_.\s[]error|connect[_.\s[]code)\s*
 /** A host as its canonical form spells it, with a port or without. No `u` flag: `i` must fold ASCII alone. */
 const plainAuthority = /^(?:[a-z0-9_][a-z0-9._-]{0,252}|\[[0-9a-f:]+\])(?::\d+)?$/i
 
+/** Tested first, since it is what nearly all addresses are made of and {@link invisible} costs more than all else. */
+const visibleAscii = /^[!-~]*$/
+const invisible = /[\p{Cc}\p{Cf}\p{Cs}\p{White_Space}\p{Default_Ignorable_Code_Point}]/u
+
+/** Nothing in it is encoded or could be read in two ways. */
+const plainPath = /^[\w/.~-]*$/
+
 /** What no decoder may meet: an escape that hides `/`, `\`, `.` or a control, or is not an escape everywhere. */
 const hiddenByEscape = /%(?:2f|5c|2e|[01][0-9a-f]|7f|u[0-9a-f]{4})/i
 
@@ -35,7 +42,7 @@ export class ReturnUrlPolicy {
   readonly #refusal: string
 
   constructor(allowedReturnUrls: readonly string[]) {
-    const entries = allowedReturnUrls.map((entry) => new URL(entry))
+    const entries = allowedReturnUrls.map(readEntry)
     this.#covers = (url) => entries.some((entry) => entryCovers(entry, url))
     this.#refusal =
       entries.length === 0
@@ -126,7 +133,7 @@ function parseReturnUrl(raw: string): URL | string {
   if (raw.length > maxCharacters) return `must have at most ${maxCharacters} characters`
   if (raw.includes("\\")) return "must not have a backslash"
   if (raw.includes("#")) return "must not have a fragment, not even an empty one"
-  if (/[\p{Cc}\p{Cf}\p{Cs}\p{White_Space}\p{Default_Ignorable_Code_Point}]/u.test(raw)) {
+  if (!visibleAscii.test(raw) && invisible.test(raw)) {
     return "must not have white space, control or invisible characters; percent-encode them in the query"
   }
   const shape = /^(https?):\/\/([^/?]+)([^?]*)/.exec(raw)
@@ -152,6 +159,7 @@ function parseReturnUrl(raw: string): URL | string {
  * act on. Bytes, since one character may come encoded at several depths at once (`%c2%2585`).
  */
 function pathFault(path: string): string | undefined {
+  if (plainPath.test(path)) return undefined
   if (/%(?![0-9a-f]{2})/i.test(path)) return "must not have a malformed escape in its path"
   let layer = path.replace(/[^\x00-\x7f]+/g, encodeURIComponent)
   for (let depth = 0; depth <= maxEncodingDepth; depth++) {
@@ -166,9 +174,20 @@ function pathFault(path: string): string | undefined {
   return "must not encode its path over and over"
 }
 
-function entryCovers(entry: URL, url: URL): boolean {
-  if (entry.origin !== url.origin) return false
-  if (entry.pathname === url.pathname) return true
-  const prefix = entry.pathname.endsWith("/") ? entry.pathname : `${entry.pathname}/`
-  return url.pathname.startsWith(prefix)
+interface Entry {
+  readonly origin: string
+  readonly path: string
+  /** What the path of an address below it begins with. */
+  readonly prefix: string
+}
+
+function readEntry(entry: string): Entry {
+  const { origin, pathname: path } = new URL(entry)
+  return { origin, path, prefix: path.endsWith("/") ? path : `${path}/` }
+}
+
+function entryCovers({ origin, path, prefix }: Entry, url: URL): boolean {
+  if (origin !== url.origin) return false
+  const { pathname } = url
+  return pathname === path || pathname.startsWith(prefix)
 }

@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs"
 
 /** A write to the operating system for each line would cost as much as the line itself. */
-const gatheredCharacters = 8 * 1024
+const gatheredCharacters = 64 * 1024
 const gatherMs = 20
 /** What waits for a slow reader; what comes beyond it is dropped, since a log must not take the memory of its service. */
 const mostWaitingBytes = 1024 * 1024
