@@ -216,7 +216,7 @@ function laterSandbox(deps: SandboxDeps): Sandbox {
   }
 }
 
-/** One for all who ask, however many at once; asked for anew after a failure, such as no file handle left. */
+/** One for all who ask, however many at once; asked for anew after a failure. */
 function once<Result>(load: () => Promise<Result>): () => Promise<Result> {
   let loading: Promise<Result> | undefined
   return () => {
@@ -347,14 +347,32 @@ async function serveUntilStopped(env: Environment, terminal: Terminal): Promise<
   }
 
   const background = backgroundWork(uses, log)
+  const loading = setTimeout(() => loadTheRest(config, log), loadTheRestAfterMs)
   const signal = await stopped
   stopping = true
+  clearTimeout(loading)
   log.info({ signal }, "stopping: finishing what is in flight")
   // Together: no renewal may begin while a slow caller holds up the end, since the kill after it could lose a token.
   await Promise.all([serving.stop(), background.stop()])
   await settled()
   await storage.close()
   log.info({}, "stopped")
+}
+
+const loadTheRestAfterMs = 1000
+
+/**
+ * What a running service may need and no start waits for. Soon, and not when it is first needed: what could not be
+ * loaded for want of file handles, the runtime does not try again.
+ */
+function loadTheRest({ dashboardTokens, sandbox }: Config, log: Log): void {
+  const wanted = [
+    import("./adapters/webhooks/sender.ts"),
+    ...(dashboardTokens ? [import("./adapters/http/dashboard-tokens.ts")] : []),
+    ...(sandbox ? [import("./adapters/sandbox/sandbox.ts")] : []),
+  ]
+  for (const module of wanted)
+    module.catch((fault: unknown) => log.error(faultFacts(fault), "a part could not be loaded; restart"))
 }
 
 function stopSignal(): Promise<string> {

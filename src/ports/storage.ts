@@ -240,7 +240,7 @@ export interface AccountTokens {
   settle(claim: RefreshClaim, settled: SettledRefresh, event: DomainEvent | null): Promise<boolean>
   /**
    * Claims at most `limit` accounts of one provider, over all owners, that are due at `now`: `keepAliveAt`
-   * has come or the fate of a refresh is unknown (`sentAt` is set), no retry is pending, nobody's lease lives,
+   * has come or the fate of a refresh is unknown (`sentAt` has come), no retry is pending, nobody's lease lives,
    * and their health is not `reauthorization_required`.
    * Those first that have been so for longest: one whose retry has only now come, or whose lease has only now run
    * out, stands behind all that waited meanwhile. Several instances at once get different ones. Accounts of the apps

@@ -17,12 +17,12 @@ describe("a line of the log", () => {
   test("reads on a terminal as a sentence, and no fact can write over it", () => {
     const line = readableLine(
       "warn",
-      { request_id: "req_1", status: 200, tenant: "\x1b[2Kone\ntwo" },
+      { request_id: "req_1", status: 200, tenant: "\x1b[2Kone\ntwo\x9b2K\u202e" },
       "request",
     )
     const [time, ...words] = Bun.stripANSI(line).trimEnd().split(" ")
     expect(time).toMatch(/^\d\d:\d\d:\d\d\.\d{3}$/)
-    expect(words.join(" ")).toBe('warn  request status=200 tenant="\\u001b[2Kone\\ntwo"')
+    expect(words.join(" ")).toBe('warn  request status=200 tenant="\\u001b[2Kone\\ntwo\\u{9b}2K\\u{202e}"')
     expect(line.split("\n")).toHaveLength(2)
   })
 })

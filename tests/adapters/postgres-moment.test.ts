@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import postgres from "postgres"
+import { connect } from "../../src/adapters/postgres/connection.ts"
 import { postgresFlows } from "../../src/adapters/postgres/flows.ts"
 import { postgresKeys } from "../../src/adapters/postgres/keys.ts"
 import { migratePostgres } from "../../src/adapters/postgres/migrations.ts"
@@ -32,6 +33,34 @@ describe("what is asked of PostgreSQL in one moment", () => {
   afterAll(async () => {
     await storage.close()
     await database.drop()
+  })
+
+  test("rows that nobody gives back fail those who ask for them, and stop nobody else for good", async () => {
+    const sql = connect(database.url, { lockTimeoutMs: 300 })
+    const flows = postgresFlows(sql)
+    const [stuck, alsoStuck, free] = [aFlow(), aFlow(), aFlow()]
+    for (const flow of [stuck, alsoStuck, free]) await flows.add(flow)
+    const other = postgres(database.url, { max: 1 })
+    const release = Promise.withResolvers<void>()
+    const held = Promise.withResolvers<void>()
+    const holding = other.begin(async (tx) => {
+      await tx`select from flows where id in (${stuck.id}, ${alsoStuck.id}) for update`
+      held.resolve()
+      await release.promise
+    })
+    await held.promise
+    const refused = [expect(flows.consume(stuck.id, noon)).rejects.toMatchObject({ code: "55P03" })]
+    await Bun.sleep(20)
+    refused.push(expect(flows.consume(alsoStuck.id, noon)).rejects.toMatchObject({ code: "55P03" }))
+    await Bun.sleep(20)
+    expect((await flows.consume(free.id, noon))?.taken).toBe(true)
+    await Promise.all(refused)
+    release.resolve()
+    await holding
+    expect((await flows.consume(stuck.id, noon))?.taken).toBe(true)
+    await other.end()
+    await flows.close()
+    await sql.end()
   })
 
   const many = <Item>(count: number, make: (i: number) => Item) =>

@@ -3,6 +3,7 @@ import { afterAll, beforeEach, describe, expect, test } from "bun:test"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { groupCommit } from "../../src/adapters/sqlite/group-commit.ts"
 import { migrateSqlite } from "../../src/adapters/sqlite/migrations.ts"
 import { openSqliteStorage } from "../../src/adapters/sqlite/storage.ts"
 import { turnReads } from "../../src/adapters/sqlite/turn-reads.ts"
@@ -77,6 +78,15 @@ describe("what the server remembers of keys and apps", () => {
     expect((await server.keys.findById(key.id))?.lastUsedAt).toEqual(after(9))
   })
 
+  test("is found under its own name alone: what is asked for as an id is never taken for a provider, nor an owner's parts for each other", async () => {
+    expect((await server.apps.findDefault(acme, app.provider))?.id).toBe(app.id)
+    expect(await server.apps.find(acme, app.provider)).toBeUndefined()
+    const odd = anApp({ tenant: "acme\nlive", environment: "test" })
+    await server.apps.add(odd, anEvent({ tenant: odd.tenant, environment: odd.environment }))
+    expect((await server.apps.find(odd, odd.id))?.id).toBe(odd.id)
+    expect(await server.apps.find(acme, `test\n${odd.id}`)).toBeUndefined()
+  })
+
   test("is one owner's: nobody finds another's app under its id or provider", async () => {
     const stranger = { tenant: "globex", environment: "live" } as const
     expect(await server.apps.find(acme, app.id)).toBeDefined()
@@ -119,6 +129,30 @@ describe("the reads of a turn", () => {
     expect(db.inTransaction).toBe(false)
     reads.begin()
     reads.end()
+    reads.end()
+    expect(db.inTransaction).toBe(false)
+  })
+
+  test("that SQLite has ended by itself end without a fault, and keep no write from its answer", async () => {
+    const { db, reads } = opened()
+    const commits = groupCommit(db, reads.end)
+    const written = commits.write(() => db.run("insert into things values ('kept')").changes)
+    reads.begin()
+    db.run("rollback") // as on a full or broken disk
+    expect(await written).toBe(1)
+    reads.begin()
+    db.run("rollback")
+    await nextTurn()
+    expect(db.inTransaction).toBe(false)
+  })
+
+  test("that cannot begin fail each by itself, and a write of that turn has its answer", async () => {
+    const { db, reads } = opened()
+    const failing = groupCommit(db, () => {
+      throw new Error("the disk is broken")
+    })
+    await expect(failing.write(() => 1)).rejects.toThrow("the disk is broken")
+    reads.begin()
     reads.end()
     expect(db.inTransaction).toBe(false)
   })

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import type { Options } from "./harness/options.ts"
 import { root } from "./harness/process.ts"
 import { readResults, say } from "./harness/report.ts"
-import type { Spread } from "./harness/statistics.ts"
+import { rounded, type Spread } from "./harness/statistics.ts"
 
 interface Dated {
   readonly date: string
@@ -56,6 +56,17 @@ interface SoakResult extends Dated {
 
 interface ScaleResult extends Dated {
   readonly accounts: readonly number[]
+  readonly accepted_ratio: number
+  readonly retention: Readonly<
+    Record<
+      string,
+      {
+        readonly expired_per_second: number
+        readonly flows_forgotten_per_second: number
+        readonly events_forgotten_per_second: number
+      }
+    >
+  >
   readonly stores: Readonly<
     Record<
       string,
@@ -170,22 +181,37 @@ function instances({ date, connections, processes, ...result }: InstancesResult)
   ].join("\n\n")
 }
 
-function scale({ date, accounts, stores }: ScaleResult): string {
+function scale({ date, accounts, accepted_ratio, stores, retention }: ScaleResult): string {
   const [smallest = 0, ...larger] = accounts
+  const most = larger.at(-1) ?? 0
   const names = [...new Set(Object.values(stores).flatMap((operations) => Object.keys(operations)))]
-  const heads = Object.keys(stores).flatMap((store) => larger.map((size) => `${store}, ${count(size)}`))
+  const shown = (promised: boolean): string => {
+    const those = names.filter((name) =>
+      Object.values(stores).some((operations) => operations[name]?.promised === promised),
+    )
+    const heads = Object.keys(stores).flatMap((store) => larger.map((size) => `${store}, ${count(size)}`))
+    const ratios = (name: string) =>
+      Object.values(stores).flatMap((operations) =>
+        larger.map((size) => ratioCell(operations[name]?.ratio[size]?.median, promised, accepted_ratio)),
+      )
+    return lines([["", ...heads], ...those.map((name) => [name, ...ratios(name)])])
+  }
+  const kept = Object.entries(retention).map(
+    ([store, { expired_per_second, flows_forgotten_per_second, events_forgotten_per_second }]) =>
+      `- ${store}: ${count(expired_per_second)} flows expired, ${count(flows_forgotten_per_second)} flows and ${count(events_forgotten_per_second)} events forgotten for each second spent on it, while 1,000 flows a second were started`,
+  )
   return [
-    `**What ${count(larger.at(-1) ?? 0)} accounts cost**, each as a multiple of its time at ${count(smallest)} (${date}):`,
-    lines([
-      ["", ...heads],
-      ...names.map((name) => [
-        name,
-        ...Object.values(stores).flatMap((operations) =>
-          larger.map((size) => String(operations[name]?.ratio[size]?.median ?? "–")),
-        ),
-      ]),
-    ]),
+    `**What ${count(most)} accounts over 1,000 tenants cost**, as a multiple of the time at ${count(smallest)}; the tenant that asks has 500 at every size (${date}; above ${accepted_ratio} in bold):`,
+    shown(true),
+    "What grows with the tenant that asks, who has a thousandth or a tenth of all accounts:",
+    shown(false),
+    kept.join("\n"),
   ].join("\n\n")
+}
+
+function ratioCell(ratio: number | undefined, promised: boolean, accepted: number): string {
+  if (ratio === undefined) return "–"
+  return promised && ratio > accepted ? `**${rounded(ratio, 2)}**` : String(rounded(ratio, 2))
 }
 
 /** The first row is the head. */

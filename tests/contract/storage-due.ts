@@ -51,6 +51,16 @@ export function dueContract(storage: () => Storage): void {
     await storage().tokens.settle(claim, settledRefresh({ unknown: true, retryAt }), null)
   }
 
+  test("of accounts due at the very same moment no app gets more than its share", async () => {
+    const apps = [await addApp(), await addApp(), await addApp()]
+    for (let i = 0; i < 300; i++) await keepDue(5, { oauthAppId: apps[i % 3]?.id ?? null })
+    for (let round = 0; round < 9; round++) {
+      const taken = await claimDue({ perApp: 5, limit: 20 })
+      const shares = apps.map(({ id }) => taken.filter(({ account }) => account.oauthAppId === id).length)
+      expect(shares).toEqual([5, 5, 5])
+    }
+  })
+
   test("due is an account of the provider whose moment has come, whoever owns it", async () => {
     const due = [await keepDue(0), await keepDue(1)]
     for (const stranger of strangers) due.push(await keepDue(5, stranger))

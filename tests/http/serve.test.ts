@@ -192,7 +192,7 @@ describe("a request that is odd", () => {
     ["OPTIONS /healthz", 405],
     ["PURGE /healthz", 405],
     ["CONNECT mooring.test:443", 404],
-    ["GET /healthz#fragment", 404],
+    ["GET /healthz#fragment", 400],
     ["GET /v1/oauth/x/callback%00", 401],
   ])("in its first line is answered, and is no fault: %s", async (target, status) => {
     const { world, serving, url } = await servedWorld()

@@ -11,6 +11,15 @@ async function worldWithApp(app: object = {}) {
 
 const encoded = (query: Readonly<Record<string, string>>) => `${path}?${new URLSearchParams(query)}`
 
+test("a query made of question marks is refused at once, without a credential too", async () => {
+  const { world } = await worldWithApp()
+  const startedAt = performance.now()
+  for (const query of ["?a=".repeat(26), "?a=".repeat(4000), `?${"a=&".repeat(4000)}`, "?a".repeat(4000)])
+    await expectProblem(await world.call("GET", `${path}${query}&`), 401, "unauthenticated")
+  // Not a matter of speed: what tries every reading of such a text needs seconds for the first and ages for the next.
+  expect(performance.now() - startedAt).toBeLessThan(1000)
+})
+
 describe("starting a connect", () => {
   test("answers with the authorize URL, the flow and its end in ten minutes, and nothing else", async () => {
     const { world, as } = await worldWithApp()
@@ -144,6 +153,7 @@ describe("a start that cannot be", () => {
       "invalid_input",
       /return_url: is there more than once; send it once/,
     ],
+    ["a repeated name behind a fragment", "reference=a#&reference=b", "invalid_input", /has a #/],
     ["a repeated name that is escaped once", "reference=a&%72eference=b", "invalid_input", /more than once/],
     [
       "a list of return_urls",

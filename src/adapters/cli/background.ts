@@ -32,7 +32,7 @@ export function backgroundWork(uses: BackgroundUses, log: Log): BackgroundWork {
   const sweeping = async () => {
     const swept = await sweep()
     const done = swept.expired + swept.lost + swept.unconfirmed + swept.forgotten
-    if (done > 0) log.info(swept, "swept")
+    if (done > 0) log.info({ ...swept }, "swept")
     return done >= sweepBatch
   }
   const telling = async () => {

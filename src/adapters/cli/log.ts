@@ -4,8 +4,10 @@ import { gatheredLines } from "./gathered-lines.ts"
 const levels = ["debug", "info", "warn", "error"] as const
 type Level = (typeof levels)[number]
 
-/** What is known, and what happened; `undefined` facts are left out. */
-export type Log = Readonly<Record<Level, (facts: object, message: string) => void>>
+/** What is known; `undefined` facts are left out. Nothing that a line could not be made of. */
+export type Facts = Readonly<Record<string, string | number | boolean | null | undefined>>
+
+export type Log = Readonly<Record<Level, (facts: Facts, message: string) => void>>
 
 const standardOutput = 1
 
@@ -17,7 +19,7 @@ export function openLog(least: Level | "silent"): Log {
     if (least === "silent" || levels.indexOf(level) < levels.indexOf(least)) return () => {}
     // Whoever dies of a fault must have told of it.
     const isFault = level === "warn" || level === "error"
-    return (facts: object, message: string) => {
+    return (facts: Facts, message: string) => {
       lines.write(format(level, facts, message))
       if (isFault) lines.flush()
     }
@@ -30,18 +32,23 @@ function isTerminal(descriptor: number): boolean {
   return fstatSync(descriptor).isCharacterDevice()
 }
 
-export function jsonLine(level: Level, facts: object, message: string): string {
+export function jsonLine(level: Level, facts: Facts, message: string): string {
   return `${JSON.stringify({ level, time: new Date().toISOString(), ...facts, msg: message })}\n`
 }
 
 const colours: Readonly<Record<Level, number>> = { debug: 34, info: 32, warn: 33, error: 31 }
 
 /** Without what only a search needs. */
-export function readableLine(level: Level, facts: object, message: string): string {
+export function readableLine(level: Level, facts: Facts, message: string): string {
   const shown = Object.entries(facts).filter(([name, fact]) => name !== "request_id" && fact !== undefined)
-  const told = shown.map(([name, fact]) => ` ${name}=${JSON.stringify(fact)}`).join("")
+  const told = shown.map(([name, fact]) => ` ${name}=${visible(JSON.stringify(fact))}`).join("")
   const time = new Date().toISOString().slice(11, 23)
   return `${time} \x1b[${colours[level]}m${level.padEnd(5)}\x1b[0m ${message}\x1b[2m${told}\x1b[0m\n`
+}
+
+/** JSON leaves alone what some terminals obey: C1 controls, and marks of direction. */
+function visible(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
 }
 
 /**

@@ -77,7 +77,7 @@ function laterVerifier(rules: DashboardTokenRules): VerifyToken {
   let loading: Promise<VerifyToken> | undefined
   const load = async () => (await import("./dashboard-tokens.ts")).tokenVerifier(rules)
   return async (token) => {
-    // Not kept where it failed, for want of a file handle perhaps: the next token asks anew.
+    // Not kept where it failed. The runtime itself remembers a failed import of an import, so `main` loads it early.
     loading ??= load().catch((fault) => {
       loading = undefined
       throw fault

@@ -1,7 +1,10 @@
 import { StoreUnavailable } from "../../ports/storage.ts"
 
-/** Of the driver and the operating system where no connection is to be had, and of a server that ends or refuses them. */
-const away = /^(?:CONNECTION_\w+|CONNECT_TIMEOUT|E[A-Z]+|08\w{3}|57P0[1-3]|53300)$/
+/**
+ * Of the driver and the operating system where no connection is to be had, of a server that ends or refuses them, and
+ * of one whose row or table somebody else does not give back.
+ */
+const away = /^(?:CONNECTION_\w+|CONNECT_TIMEOUT|E[A-Z]+|08\w{3}|57P0[1-3]|53300|55P03)$/
 
 type Methods = Readonly<Record<string, (...args: never[]) => Promise<unknown>>>
 

@@ -7,20 +7,31 @@ import { appTable, eventTable, type Row, type Table } from "./tables.ts"
 
 const poolSize = 10
 const connectTimeoutSeconds = 10
+/** A row that nobody gives back, by an open transaction of somebody's hand, must not keep a batch waiting for ever, and all behind it. */
+const lockTimeoutMs = 10_000
 /** How long a closing pool waits for what is under way. */
 export const endTimeoutSeconds = 5
 
 /** A part of a statement, or a whole one that nobody has awaited. */
 export type Fragment = PendingQuery<Row[]>
 
-export function connect(url: string, options: { readonly connections?: number } = {}): Sql {
+/** `lockTimeoutMs`: how long a statement waits for a lock before the server refuses it; 0 waits for ever. */
+export function connect(
+  url: string,
+  options: { readonly connections?: number; readonly lockTimeoutMs?: number } = {},
+): Sql {
   return postgres(url, {
     max: options.connections ?? poolSize,
     connect_timeout: connectTimeoutSeconds,
     prepare: true,
     fetch_types: false, // we use none but built-in types: saves a query on each new connection
     onnotice: () => {},
-    connection: { application_name: "mooring", TimeZone: "UTC", DateStyle: "ISO" },
+    connection: {
+      application_name: "mooring",
+      TimeZone: "UTC",
+      DateStyle: "ISO",
+      lock_timeout: options.lockTimeoutMs ?? lockTimeoutMs,
+    },
   })
 }
 

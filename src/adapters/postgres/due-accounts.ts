@@ -79,7 +79,8 @@ async function claimChosen(
       order by ${at} limit ${limit}
     ), chosen as materialized (
       select id as chosen_id, since from (
-        select * from fair union select * from of_each_app union select * from of_no_app
+        select * from fair where not (${isCrowded})
+        union all select * from of_each_app union all select * from of_no_app
       ) found
       order by since limit ${limit}
     ), free as materialized (

@@ -70,13 +70,13 @@ export function postgresFlows(sql: Sql): ConnectFlows & Batching {
 
     async consume(id, now, callbackMac) {
       const mac = callbackMac === undefined ? null : storableText(callbackMac)
-      return await taken.ask({ id: exactText(id), now, callbackMac: mac })
+      return await taken.ask({ id: exactText(id), now: valid(now), callbackMac: mac })
     },
 
     async connect(id, accounts, now, calls) {
       refuseTwins(accounts.map(({ account }) => account))
       const grants = accounts.map(grantOf)
-      return await connected.ask({ flowId: exactText(id), grants, now, calls: callsOf(calls) })
+      return await connected.ask({ flowId: exactText(id), grants, now: valid(now), calls: callsOf(calls) })
     },
 
     async offer(id, candidates, expiresAt, calls) {
@@ -203,4 +203,10 @@ function hasStatus(sql: Sql, status: FlowStatus, now: Date): Fragment {
         status = 'expired' or (status in ('pending', 'choosing', 'confirming') and expires_at <= ${now})
       )`
   }
+}
+
+/** Throws here, and not in a batch, where it would be the fault of all. */
+function valid(date: Date): Date {
+  date.toISOString()
+  return date
 }

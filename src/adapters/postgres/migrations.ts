@@ -21,7 +21,7 @@ const migrations = [
  * newer than the program.
  */
 export async function migratePostgres(url: string): Promise<readonly string[]> {
-  const sql = connect(url, { connections: 1 })
+  const sql = connect(url, { connections: 1, lockTimeoutMs: 0 })
   try {
     return await sql.begin(async (tx) => {
       await tx`select pg_advisory_xact_lock(hashtextextended('mooring migrations', 0))`

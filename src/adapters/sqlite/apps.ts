@@ -67,7 +67,7 @@ export function sqliteApps({ db, write, reads }: Sqlite): OAuthApps {
     },
 
     async findDefault(owner, provider) {
-      return reads.remember(appName(owner, provider), () => {
+      return reads.remember(`default ${appName(owner, provider)}`, () => {
         const row = sql.findDefault.get({ ...ours(owner), provider })
         return row ? fromRow(row) : undefined
       })
@@ -104,9 +104,8 @@ export function sqliteApps({ db, write, reads }: Sqlite): OAuthApps {
   }
 }
 
-/** No provider's name is an id, and no tenant's has a line break. */
 function appName({ tenant, environment }: Owner, which: string): string {
-  return `app\n${tenant}\n${environment}\n${which}`
+  return JSON.stringify([tenant, environment, which])
 }
 
 function ofProvider(app: OAuthApp): Row {

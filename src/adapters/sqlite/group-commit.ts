@@ -38,8 +38,8 @@ export function groupCommit(db: Database, before: () => void = () => {}): GroupC
     const jobs = queued
     queued = []
     if (jobs.length === 0) return
-    before()
     try {
+      before()
       const results = transaction(() => jobs.map(runTogether))
       for (const [i, { resolve }] of jobs.entries()) resolve(results[i])
     } catch (fault) {

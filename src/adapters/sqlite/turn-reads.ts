@@ -41,15 +41,24 @@ export function turnReads(db: Database): TurnReads {
     sql.begin.run()
     open = true
     setImmediate(end)
-    const now = sql.version.get()?.data_version
-    if (now !== version) remembered.clear()
-    version = now
+    try {
+      const now = sql.version.get()?.data_version
+      if (now !== version) remembered.clear()
+      version = now
+    } catch (fault) {
+      // Nobody may be answered from memory then.
+      version = undefined
+      remembered.clear()
+      end()
+      throw fault
+    }
   }
 
   function end(): void {
     if (!open) return
     open = false
-    sql.commit.run()
+    // A full disk or a broken one makes SQLite end the transaction all by itself.
+    if (db.inTransaction) sql.commit.run()
   }
 
   return {

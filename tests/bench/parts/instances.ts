@@ -33,10 +33,14 @@ export async function instances(options: Options): Promise<void> {
     const samples = sizes.map((): Sample[] => [])
     try {
       for (const size of sizes) clusters.push(await openCluster(size, world))
-      for (let round = 0; round <= options.rounds; round++) {
-        for (const [i, cluster] of clusters.entries()) {
-          const sample = await measureCluster(client, cluster, options.seconds)
-          if (round > 0) samples[i]?.push(sample)
+      // Each process for as long as a single one, since all of a cluster share the time.
+      for (const cluster of clusters)
+        await measureCluster(client, cluster, options.warmUpSeconds * cluster.services.length)
+      for (let round = 0; round < options.rounds; round++) {
+        for (let turn = 0; turn < clusters.length; turn++) {
+          const i = (turn + round) % clusters.length
+          const cluster = clusters[i]
+          if (cluster) samples[i]?.push(await measureCluster(client, cluster, options.seconds))
         }
       }
     } finally {

@@ -68,6 +68,7 @@ async function connectMany(store: Store, connects: number, world: World): Promis
       const { statuses } = await client.run(job, requests)
       if (statuses["302"] !== size) throw new Error(`the answers were ${JSON.stringify(statuses)}`)
       points.push([(batch * size) / 1000, resident()])
+      say(`${store}: ${batch * size} of ${connects} connects, ${rounded(resident())} MB`)
     }
     await Bun.sleep(5_000)
     return {

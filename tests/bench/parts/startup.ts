@@ -37,7 +37,11 @@ export async function startup(options: Options): Promise<void> {
   if (file) kinds.push({ name: "Mooring, single file", command: [file, "serve"], readyPath: "/readyz" })
   const found = kinds.map((): Found => ({ fresh: [], again: [], resident: [] }))
   for (let round = 0; round < options.rounds; round++) {
-    for (const [i, kind] of kinds.entries()) await once(kind, found[i], round < idleSamples)
+    for (let turn = 0; turn < kinds.length; turn++) {
+      const i = (turn + round) % kinds.length
+      const kind = kinds[i]
+      if (kind) await once(kind, found[i], round < idleSamples)
+    }
   }
   tell(kinds, found, file, options)
 }

@@ -1,4 +1,4 @@
--- A million accounts: whatever is asked costs what it answers, not what others have. Only indexes change, and no
+-- A million accounts: whatever is asked costs what it answers, not what others have. Only indexes and a computed column change, and no
 -- account that is connected is written to more of them than before.
 --
 -- record    adds
