@@ -36,6 +36,7 @@ const tools: Readonly<Record<string, Part>> = { table, profile }
 const usage = `bun run bench [part] [options]
 
   parts      ${Object.keys(parts).join(", ")}; none for all of them
+             memory, soak and scale take sqlite or postgres, scale also retention alone
   table      prints the README's table from the kept results
   profile    start|callback|token [sqlite|postgres]: where the service's time goes
 

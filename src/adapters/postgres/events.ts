@@ -53,13 +53,13 @@ export async function placeEvents(sql: Sql): Promise<void> {
   if (unplaced.length === 0) return
   await sql.begin((tx) => [
     tx`select pg_advisory_xact_lock(hashtextextended('mooring event places', 0))`,
+    // Materialized: as a part of the join places would be given in whatever order the planner reads the events.
     tx`
-      update events set place = next.place
-      from (
+      with next as materialized (
         select id, nextval('event_places') as place
         from (select id from events where place is null order by seq) in_order
-      ) next
-      where events.id = next.id`,
+      )
+      update events set place = next.place from next where events.id = next.id`,
   ])
 }
 
