@@ -8,7 +8,7 @@ import { accountTable, credentialTable, planTable, type Row, type SqlValue } fro
 
 const { columns, toRow, fromRow } = accountTable
 
-export function sqliteAccounts({ db }: Sqlite): Accounts {
+export function sqliteAccounts({ db, reads }: Sqlite): Accounts {
   const sql = {
     find: db.query<Row, [Row]>(`select ${columns} from accounts where ${owned} and id = $id`),
   }
@@ -24,13 +24,12 @@ export function sqliteAccounts({ db }: Sqlite): Accounts {
       const inOrder = `from accounts where ${conditions(filter, "+provider")}`
       const page = `select ${columns} ${inOrder} ${after ? behindPosition : ""}
         order by connected_at desc, id desc limit $limit`
-      // One read transaction, lest another process write between the two.
-      return db.transaction(() => {
-        const count = db.query<{ total: number }, [Row]>(`select count(*) as total ${matching}`)
-        const total = count.get(parameters)?.total ?? 0
-        const rows = db.query<Row, [Row]>(page).all({ ...parameters, limit: limit + 1 })
-        return { items: rows.slice(0, limit).map(fromRow), total, more: rows.length > limit }
-      })()
+      // Together, lest another process write between the two.
+      reads.begin()
+      const count = db.query<{ total: number }, [Row]>(`select count(*) as total ${matching}`)
+      const total = count.get(parameters)?.total ?? 0
+      const rows = db.query<Row, [Row]>(page).all({ ...parameters, limit: limit + 1 })
+      return { items: rows.slice(0, limit).map(fromRow), total, more: rows.length > limit }
     },
   }
 }

@@ -34,10 +34,10 @@ export function sqliteFlows({ db, write, reads }: Sqlite): ConnectFlows {
     ),
     // Several queries in one, so that each reads the partial index of its status, and no more of it than is wanted.
     abandoned: db.query<Row, [Row]>(
-      `${oldest("pending", "expires_at <= $now")}
-       union all ${oldest("choosing", "expires_at <= $now")}
-       union all ${oldest("confirming", "expires_at <= $now")}
-       union all ${oldest("exchanging", "taken_at <= $taken_before")}
+      `${oldest("pending", "expires_at", "$now")}
+       union all ${oldest("choosing", "expires_at", "$now")}
+       union all ${oldest("confirming", "expires_at", "$now")}
+       union all ${oldest("exchanging", "taken_at", "$taken_before")}
        order by created_at, id limit $limit`,
     ),
     prune: db.query<never, [Row]>(
@@ -187,10 +187,9 @@ export function sqliteFlows({ db, write, reads }: Sqlite): ConnectFlows {
   }
 }
 
-function oldest(status: ConnectFlow["status"], isOver: string): string {
-  const [time] = isOver.split(" ")
+function oldest(status: ConnectFlow["status"], time: string, until: string): string {
   return `select * from
-    (select ${columns} from flows where status = '${status}' and ${isOver} order by ${time} limit $limit)`
+    (select ${columns} from flows where status = '${status}' and ${time} <= ${until} order by ${time} limit $limit)`
 }
 
 /** As `flowStatus` of the domain judges it: what the clock has ended has ended, whether or not it is written down. */
