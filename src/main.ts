@@ -32,6 +32,7 @@ import { disconnectAccount } from "./application/disconnect-account.ts"
 import { ids } from "./application/ids.ts"
 import { type KeepAlive, keepAlive } from "./application/keep-alive.ts"
 import { manageOAuthApps } from "./application/oauth-apps.ts"
+import { once } from "./application/once.ts"
 import { pruneEvents, readEvents } from "./application/read-events.ts"
 import { readTokens } from "./application/read-token.ts"
 import { refresher } from "./application/refresh-tokens.ts"
@@ -213,18 +214,6 @@ function laterSandbox(deps: SandboxDeps): Sandbox {
     authorizeUrl: (provider, url) => consentPageUrl(deps.publicUrl, provider, url),
     transport: async (request, limits) => (await pretended()).transport(request, limits),
     handle: async (request) => (await pretended()).handle(request),
-  }
-}
-
-/** One for all who ask, however many at once; asked for anew after a failure. */
-function once<Result>(load: () => Promise<Result>): () => Promise<Result> {
-  let loading: Promise<Result> | undefined
-  return () => {
-    loading ??= load().catch((fault) => {
-      loading = undefined
-      throw fault
-    })
-    return loading
   }
 }
 

@@ -1,5 +1,6 @@
 import type { JWTPayload } from "jose"
 import type { Admission, AuthenticateKey } from "../../application/api-keys.ts"
+import { once } from "../../application/once.ts"
 import { keyScopes, type Principal } from "../../domain/api-key.ts"
 import { ConnectError, invalidField } from "../../domain/errors.ts"
 import { type Environment, isTenantName } from "../../domain/owner.ts"
@@ -74,14 +75,7 @@ function isName(claim: unknown): claim is string {
 
 /** Loaded with the first token: what checks them took 10 ms of each start, and most callers have API keys. */
 function laterVerifier(rules: DashboardTokenRules): VerifyToken {
-  let loading: Promise<VerifyToken> | undefined
-  const load = async () => (await import("./dashboard-tokens.ts")).tokenVerifier(rules)
-  return async (token) => {
-    // Not kept where it failed. The runtime itself remembers a failed import of an import, so `main` loads it early.
-    loading ??= load().catch((fault) => {
-      loading = undefined
-      throw fault
-    })
-    return (await loading)(token)
-  }
+  // The runtime remembers a failed import of an import for good, so `main` loads it early.
+  const verifier = once(async () => (await import("./dashboard-tokens.ts")).tokenVerifier(rules))
+  return async (token) => (await verifier())(token)
 }
