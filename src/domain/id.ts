@@ -1,6 +1,5 @@
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz" // Crockford's base 32, whose text order is the order of the bytes
 
-const timeBytes = 6
 export const idRandomBytes = 16
 
 export type IdPrefix = "oa" | "acc" | "flow" | "key" | "evt" | "wh" | "req"
@@ -11,14 +10,17 @@ export type IdPrefix = "oa" | "acc" | "flow" | "key" | "evt" | "wh" | "req"
  */
 export function newId(prefix: IdPrefix, now: Date, random: Uint8Array): string {
   if (random.length !== idRandomBytes) throw new RangeError(`an id takes ${idRandomBytes} random bytes`)
-  const bytes = new Uint8Array(timeBytes + idRandomBytes)
-  let time = now.getTime()
-  for (let i = timeBytes - 1; i >= 0; i--) {
-    bytes[i] = time % 256
-    time = Math.floor(time / 256)
+  const at = (i: number): number => random[i] ?? 0
+  const time = now.getTime()
+  // 48 bits of time, 128 random ones and four zeros, twenty at a time: every call makes several ids.
+  let text = `${prefix}_${base32(Math.floor(time / 2 ** 28))}${base32((time / 256) & 0xfffff)}`
+  text += base32(((time & 255) << 12) | (at(0) << 4) | (at(1) >> 4))
+  text += base32(((at(1) & 15) << 16) | (at(2) << 8) | at(3))
+  for (let i = 4; i < 14; i += 5) {
+    text += base32((at(i) << 12) | (at(i + 1) << 4) | (at(i + 2) >> 4))
+    text += base32(((at(i + 2) & 15) << 16) | (at(i + 3) << 8) | at(i + 4))
   }
-  bytes.set(random, timeBytes)
-  return `${prefix}_${base32(bytes)}`
+  return text + base32((at(14) << 12) | (at(15) << 4))
 }
 
 /** The last character has one bit to tell: with any other it would be a second spelling of the same bytes. */
@@ -29,17 +31,9 @@ export function isId(prefix: IdPrefix, text: string): boolean {
   return text.startsWith(`${prefix}_`) && idPattern.test(text.slice(prefix.length + 1))
 }
 
-/** Two characters at a time, since every call makes several ids. */
 const pairs = Array.from({ length: 1024 }, (_, i) => `${alphabet[i >> 5]}${alphabet[i & 31]}`)
 
-/** Five bytes, as two halves of twenty bits, are eight characters; behind the last byte come zeros. */
-function base32(bytes: Uint8Array): string {
-  const at = (i: number): number => bytes[i] ?? 0
-  let text = ""
-  for (let i = 0; i < bytes.length; i += 5) {
-    const high = (at(i) << 12) | (at(i + 1) << 4) | (at(i + 2) >> 4)
-    const low = ((at(i + 2) & 15) << 16) | (at(i + 3) << 8) | at(i + 4)
-    text += `${pairs[high >> 10]}${pairs[high & 1023]}${pairs[low >> 10]}${pairs[low & 1023]}`
-  }
-  return text.slice(0, Math.ceil((bytes.length * 8) / 5))
+/** Twenty bits as four characters. */
+function base32(bits: number): string {
+  return `${pairs[bits >> 10]}${pairs[bits & 1023]}`
 }

@@ -33,7 +33,9 @@ function isTerminal(descriptor: number): boolean {
 }
 
 export function jsonLine(level: Level, facts: Facts, message: string): string {
-  return `${JSON.stringify({ level, time: new Date().toISOString(), ...facts, msg: message })}\n`
+  const told = JSON.stringify(facts).slice(1, -1)
+  const time = new Date().toISOString()
+  return `{"level":"${level}","time":"${time}"${told && `,${told}`},"msg":${JSON.stringify(message)}}\n`
 }
 
 const colours: Readonly<Record<Level, number>> = { debug: 34, info: 32, warn: 33, error: 31 }
