@@ -104,7 +104,7 @@ export function figuresOf(results: ReadonlyMap<string, unknown>): string {
   }
   show("startup", startup)
   show("memory", memory)
-  show("soak", soak)
+  for (const store of ["sqlite", "postgres"]) show(`soak-${store}`, soak)
   show("instances", instances)
   show("scale", scale)
   return made.join("\n\n")

@@ -52,7 +52,7 @@ export async function soak(options: Options): Promise<void> {
     )
     if (options.minutes < fewestMinutes) say("That was too short to tell a leak from warming up.")
     if (!options.keep) return
-    keepResult("soak", {
+    keepResult(`soak-${store}`, {
       store,
       minutes: options.minutes,
       connects,

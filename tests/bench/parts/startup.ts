@@ -25,15 +25,26 @@ interface Found {
 
 /** From the start of the process to its first answer, with and without a database to make, and memory at rest. */
 export async function startup(options: Options): Promise<void> {
-  const file = await buildSingleFile()
+  const file = await buildSingleFile("mooring", ["run", "build"])
+  const framework = join(contestantsFolder, "bare-elysia.ts")
+  const frameworkFile = await buildSingleFile("elysia", [
+    "build",
+    "--compile",
+    "--minify",
+    "--bytecode",
+    framework,
+  ])
   const kinds: Kind[] = [
     {
       name: "Bun.serve alone",
       command: [process.execPath, join(contestantsFolder, "bare.ts")],
       readyPath: "/",
     },
+    { name: "Elysia alone, from source", command: [process.execPath, framework], readyPath: "/" },
     { name: "Mooring, from source", command: [process.execPath, entry, "serve"], readyPath: "/readyz" },
   ]
+  if (frameworkFile)
+    kinds.push({ name: "Elysia alone, single file", command: [frameworkFile], readyPath: "/" })
   if (file) kinds.push({ name: "Mooring, single file", command: [file, "serve"], readyPath: "/readyz" })
   const found = kinds.map((): Found => ({ fresh: [], again: [], resident: [] }))
   for (let round = 0; round < options.rounds; round++) {
@@ -63,18 +74,16 @@ async function once(kind: Kind, found: Found | undefined, rest: boolean): Promis
   await second.stop()
 }
 
-/** The whole service as one program; undefined, with what was said, where it cannot be made. */
-async function buildSingleFile(): Promise<string | undefined> {
-  const file = join(temporaryFolder(), "mooring")
-  // Bytecode of modules, since the entry awaits at its top level.
-  const flags = ["--compile", "--minify", "--bytecode", "--format=esm"]
-  const build = Bun.spawn([process.execPath, "build", ...flags, entry, "--outfile", file], {
+/** A program with all that it needs in one file; undefined, with what was said, where it cannot be made. */
+async function buildSingleFile(name: string, command: readonly string[]): Promise<string | undefined> {
+  const file = join(temporaryFolder(), name)
+  const build = Bun.spawn([process.execPath, ...command, "--outfile", file], {
     cwd: root,
     stdio: ["ignore", "ignore", "pipe"],
   })
   const complaint = await new Response(build.stderr).text()
   if ((await build.exited) === 0) return file
-  say(`The single file could not be built, so it is left out:\n${complaint.slice(-1000)}`)
+  say(`The single file of ${name} could not be built, so it is left out:\n${complaint.slice(-1000)}`)
   return undefined
 }
 

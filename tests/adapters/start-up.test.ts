@@ -1,0 +1,76 @@
+import { afterEach, expect, test } from "bun:test"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { dropFolder, freePort, makeFolder } from "../support/service.ts"
+
+const root = join(import.meta.dir, "../..")
+const folders: string[] = []
+const children: Bun.Subprocess[] = []
+
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill("SIGKILL")
+  for (const folder of folders.splice(0)) dropFolder(folder)
+})
+
+/** A process that serves in a folder of its own. */
+function serve(command: (folder: string) => readonly string[]) {
+  const folder = makeFolder()
+  folders.push(folder)
+  const port = freePort()
+  const spawn = { cwd: folder, env: { PATH: process.env.PATH ?? "", HOME: folder, PORT: String(port) } }
+  const child = Bun.spawn([...command(folder), "serve"], { ...spawn, stdio: ["ignore", "ignore", "pipe"] })
+  children.push(child)
+  return { child, spawn, url: `http://127.0.0.1:${port}` }
+}
+
+/** Has the runtime say how slow it is asked to be with compiling, each time it is. */
+const spy = `
+const { setJITPolicy } = Bun.unsafe
+Bun.unsafe.setJITPolicy = (scale) => {
+  console.error("slower to compile: " + scale)
+  setJITPolicy(scale)
+}
+`
+
+test("a service compiles as usual once its start is over", async () => {
+  const { child } = serve((folder) => {
+    const preload = join(folder, "spy.ts")
+    writeFileSync(preload, spy)
+    return [process.execPath, "--preload", preload, join(root, "src/cli.ts")]
+  })
+  const gaveUp = setTimeout(() => child.kill("SIGTERM"), 20_000)
+  let told = ""
+  for await (const chunk of child.stderr) {
+    told += new TextDecoder().decode(chunk)
+    if (told.includes("\n")) child.kill("SIGTERM")
+  }
+  clearTimeout(gaveUp)
+  expect(told).toBe("slower to compile: 1\n")
+  expect(await child.exited).toBe(0)
+})
+
+test("the single file serves, and has its commands and what is loaded late in it", async () => {
+  const { child, spawn, url } = serve((folder) => {
+    const file = join(folder, "mooring")
+    const build = Bun.spawnSync([process.execPath, "run", "build", "--outfile", file], { cwd: root })
+    expect(build.exitCode, build.stderr.toString()).toBe(0)
+    return [file]
+  })
+  while (child.exitCode === null && !(await answers(`${url}/readyz`))) await Bun.sleep(20)
+  const options = ["--tenant", "acme", "--environment", "test", "--name", "ci"]
+  const made = Bun.spawnSync([join(spawn.cwd, "mooring"), "api-keys", "create", ...options], spawn)
+  const started = await fetch(`${url}/v1/oauth/x/start`, {
+    headers: { authorization: `Bearer ${made.stdout.toString().trim()}` },
+  })
+  const { authorize_url } = (await started.json()) as { authorize_url: string }
+  const consent = await fetch(authorize_url)
+  expect([started.status, consent.status]).toEqual([200, 200])
+  child.kill("SIGTERM")
+  expect(await child.exited).toBe(0)
+})
+
+const answers = (url: string) =>
+  fetch(url).then(
+    ({ ok }) => ok,
+    () => false,
+  )
