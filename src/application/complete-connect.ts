@@ -57,7 +57,8 @@ export function completeConnect(deps: CompleteConnectDeps): CompleteConnect {
     if (!consumed || consumed.flow.provider !== provider) return { kind: "refused", reason: "state_invalid" }
     const ended = consumed.taken ? await finish(deps, consumed, callback) : await outcomeOf(deps, consumed)
     if (!ended) return { kind: "waiting", flow: consumed.flow }
-    return flowAnswer(deps, ended, { isSame: tookFlow(deps.signer, ended.flow, carried) })
+    const isSame = consumed.taken || tookFlow(deps.signer, ended.flow, carried)
+    return flowAnswer(deps, ended, { isSame })
   }
 }
 

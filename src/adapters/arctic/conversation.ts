@@ -9,9 +9,9 @@ import {
   type TransportLimits,
 } from "../../ports/transport.ts"
 import { type CallKind, type CallName, type Complaint, judge, type RefusalTable } from "./classify.ts"
+import type { FormedRequest } from "./client-form.ts"
 import { evidenceText, evidenceTraceId } from "./redact.ts"
 import { retryAfterSeconds } from "./retry-after.ts"
-import { withinFetch } from "./scoped-fetch.ts"
 import { field, isObject, readItems } from "./untrusted.ts"
 
 /** Every call of one piece of work: their limits, what they must keep secret, and how each answer is judged. */
@@ -19,12 +19,12 @@ export interface Conversation {
   /** The body of an answer that grants what was asked. */
   ask(call: CallName, question: Question): Promise<object>
   /**
-   * Lets a client of Arctic's form the request, sends that one request to our endpoint, and judges the answer
-   * ourselves: the client never sees it. A second request of the client's is not sent.
+   * Sends what a client of Arctic's formed to our endpoint, once, and judges the answer ourselves: the client
+   * never sees it.
    */
   submit(
     call: Exclude<CallKind, "api">,
-    client: () => Promise<unknown>,
+    formed: FormedRequest,
     endpoint: string,
     amendment?: Amendment,
   ): Promise<object>
@@ -109,11 +109,8 @@ export function openConversation(
   return {
     ask: async (call, question) => accepted(call, await sender.send(call, askedAs(question))),
 
-    async submit(call, client, endpoint, amendment) {
-      const formed = await requestFormedBy(client)
-      const outgoing = await amended(formed, endpoint, amendment)
-      return accepted(call, await sender.send(call, { ...outgoing, mayUseKeptConnection: call === "token" }))
-    },
+    submit: async (call, formed, endpoint, amendment) =>
+      accepted(call, await sender.send(call, amended(call, formed, endpoint, amendment))),
 
     keepSecret: secrets.add,
     failure(call, reason, message) {
@@ -226,30 +223,19 @@ function askedAs(question: Question): ProviderRequest {
   }
 }
 
-/** The first request of a client's; it gets no answer, since what the client would make of one does not count. */
-function requestFormedBy(client: () => Promise<unknown>): Promise<Request> {
-  return new Promise((resolve, reject) => {
-    const take = (formed: Request) => {
-      resolve(formed)
-      return new Promise<Response>(() => {})
-    }
-    withinFetch(take, client).then(() => reject(new Error("nothing was sent")), reject)
-  })
-}
-
 /** The request as Arctic formed it, at the endpoint as it is today. */
-async function amended(
-  formed: Request,
+function amended(
+  call: CallKind,
+  formed: FormedRequest,
   endpoint: string,
   { headers, form }: Amendment = {},
-): Promise<ProviderRequest> {
-  const { "content-length": _, ...kept } = Object.fromEntries(formed.headers)
-  const body = await formed.text()
+): ProviderRequest {
   return {
     method: "POST",
     url: endpoint,
-    headers: { ...kept, "user-agent": "mooring", ...headers },
-    body: form ? changedForm(body, form) : body,
+    headers: { ...formed.headers, "user-agent": "mooring", ...headers },
+    body: form ? changedForm(formed.body, form) : formed.body,
+    mayUseKeptConnection: call === "token",
   }
 }
 

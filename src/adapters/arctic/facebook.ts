@@ -1,5 +1,6 @@
 import { Facebook } from "arctic/dist/providers/facebook.js"
 import type { AuthorizeRequest, ExchangeRequest, UpstreamAccount } from "../../ports/providers.ts"
+import { clientForm } from "./client-form.ts"
 import type { Conversation } from "./conversation.ts"
 import { checkFacebook } from "./facebook-check.ts"
 import { type AskGraph, type FacebookPage, readPages } from "./facebook-pages.ts"
@@ -16,10 +17,10 @@ const documentedSeconds = 60 * 24 * 60 * 60
  */
 export const facebook: ProviderAdapter = {
   refusals: { complaintIn: graphComplaint, rules: graphRules },
-  endpoints: () => ({
-    authorize: "https://www.facebook.com/{version}/dialog/oauth",
-    token: "https://graph.facebook.com/{version}/oauth/access_token",
-    api: "https://graph.facebook.com/{version}",
+  endpoints: (options) => ({
+    authorize: `https://www.facebook.com/${options.graph_version}/dialog/oauth`,
+    token: `https://graph.facebook.com/${options.graph_version}/oauth/access_token`,
+    api: `https://graph.facebook.com/${options.graph_version}`,
     otherProduct: "https://api.instagram.com/oauth/access_token",
   }),
   challenge: () => null,
@@ -132,9 +133,15 @@ async function exchange(
   conversation: Conversation,
   endpoints: Endpoints,
 ): Promise<object> {
-  const client = new Facebook(credentials.clientId, credentials.clientSecret, redirectUri)
-  return conversation.submit("token", () => client.validateAuthorizationCode(code), endpoints.token)
+  const formed = await codeForm({ ...credentials, redirectUri, code })
+  return conversation.submit("token", formed, endpoints.token)
 }
+
+const codeForm = clientForm(["clientId", "clientSecret", "redirectUri", "code"], (values) =>
+  new Facebook(values.clientId, values.clientSecret, values.redirectUri).validateAuthorizationCode(
+    values.code,
+  ),
+)
 
 function askGraph(
   conversation: Conversation,

@@ -13,6 +13,8 @@ const markChallenges: Readonly<Record<Challenge, string>> = {
   hex: challengeOf(marks.codeVerifier, "hex"),
 }
 
+const anyMark = new RegExp(`(${[marks.state, ...Object.values(markChallenges)].join("|")})`)
+
 /** What needs no escape in a query, as every state of ours is. */
 const plain = /^[\w.-]+$/
 
@@ -25,25 +27,30 @@ export function formedOnce(
   form: FormAuthorizeUrl,
   challenge: (request: AuthorizeRequest) => Challenge | null,
 ): FormAuthorizeUrl {
-  const kept = new Map<string, string>()
+  const kept = new Map<string, readonly string[]>()
 
-  function templateFor(request: AuthorizeRequest): string {
-    const { state: _, codeVerifier: __, ...same } = request
+  /** The URL in parts, each mark one of them. */
+  function templateFor({ state: _, codeVerifier: __, ...same }: AuthorizeRequest): readonly string[] {
     const key = JSON.stringify(same)
     const found = kept.get(key)
     if (found !== undefined) return found
     const [oldest] = kept.keys()
     if (kept.size >= maxKept && oldest !== undefined) kept.delete(oldest)
-    const formed = form({ ...same, ...marks }).href
+    const formed = form({ ...same, ...marks }).href.split(anyMark)
     kept.set(key, formed)
     return formed
   }
 
   return (request) => {
     if (!plain.test(request.state)) return form(request)
-    const filled = templateFor(request).replace(marks.state, request.state)
     const written = challenge(request)
-    if (written === null) return new URL(filled)
-    return new URL(filled.replace(markChallenges[written], challengeOf(verifierOf(request), written)))
+    const challenged = written === null ? null : challengeOf(verifierOf(request), written)
+    let url = ""
+    for (const part of templateFor(request)) {
+      if (part === marks.state) url += request.state
+      else if (written !== null && part === markChallenges[written]) url += challenged
+      else url += part
+    }
+    return new URL(url)
   }
 }

@@ -1,6 +1,7 @@
 import type { ExchangeRequest, UpstreamIdentity } from "../../ports/providers.ts"
 import { checkByMadeUpCode, madeUp, orOtherProduct, scopeFindings } from "./app-check.ts"
 import type { CallName, RefusalRule } from "./classify.ts"
+import { clientForm } from "./client-form.ts"
 import type { Conversation } from "./conversation.ts"
 import { type Grant, readGrant, refreshedTokensOf, tokensOf } from "./grant.ts"
 import { graphComplaint, graphRules } from "./graph.ts"
@@ -38,8 +39,8 @@ export const instagram: ProviderAdapter = {
     token: "https://api.instagram.com/oauth/access_token",
     longLivedToken: "https://graph.instagram.com/access_token",
     refresh: "https://graph.instagram.com/refresh_access_token",
-    api: "https://graph.instagram.com/{version}",
-    otherProduct: "https://graph.facebook.com/{version}/oauth/access_token",
+    api: `https://graph.instagram.com/${options.graph_version}`,
+    otherProduct: `https://graph.facebook.com/${options.graph_version}/oauth/access_token`,
   }),
   challenge: () => null,
 
@@ -102,11 +103,17 @@ async function exchange(
   conversation: Conversation,
   endpoints: Endpoints,
 ): Promise<object> {
-  const client = instagramClient(credentials.clientId, credentials.clientSecret, redirectUri)
   // Instagram's redirect ends in `#_`, which a browser drops and a hand-copied code still has.
   const bare = code.replace(/#_$/, "")
-  return conversation.submit("token", () => client.validateAuthorizationCode(bare), endpoints.token)
+  const formed = await codeForm({ ...credentials, redirectUri, code: bare })
+  return conversation.submit("token", formed, endpoints.token)
 }
+
+const codeForm = clientForm(["clientId", "clientSecret", "redirectUri", "code"], (values) =>
+  instagramClient(values.clientId, values.clientSecret, values.redirectUri).validateAuthorizationCode(
+    values.code,
+  ),
+)
 
 async function longLivedGrant(
   request: ExchangeRequest,

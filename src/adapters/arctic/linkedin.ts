@@ -10,6 +10,7 @@ import {
   standardComplaint,
   standardRules,
 } from "./classify.ts"
+import { clientForm } from "./client-form.ts"
 import type { Conversation } from "./conversation.ts"
 import { readGrant, refreshedTokensOf, tokensOf } from "./grant.ts"
 import { mayListOrganizations, type Organization, readOrganizations } from "./linkedin-organizations.ts"
@@ -79,12 +80,8 @@ export const linkedin: ProviderAdapter = {
 
   async refresh(request, conversation, endpoints) {
     const { credentials, refreshToken } = refreshGrantOf(request)
-    const client = new LinkedIn(credentials.clientId, credentials.clientSecret, "")
-    const answer = await conversation.submit(
-      "refresh",
-      () => client.refreshAccessToken(refreshToken),
-      endpoints.token,
-    )
+    const formed = await refreshForm({ ...credentials, refreshToken })
+    const answer = await conversation.submit("refresh", formed, endpoints.token)
     return refreshedTokensOf(readGrant(conversation, "refresh", answer, documentedSeconds))
   },
 
@@ -121,9 +118,18 @@ async function exchange(
   conversation: Conversation,
   endpoints: Endpoints,
 ): Promise<object> {
-  const client = new LinkedIn(credentials.clientId, credentials.clientSecret, redirectUri)
-  return conversation.submit("token", () => client.validateAuthorizationCode(code), endpoints.token)
+  const formed = await codeForm({ ...credentials, redirectUri, code })
+  return conversation.submit("token", formed, endpoints.token)
 }
+
+const codeForm = clientForm(["clientId", "clientSecret", "redirectUri", "code"], (values) =>
+  new LinkedIn(values.clientId, values.clientSecret, values.redirectUri).validateAuthorizationCode(
+    values.code,
+  ),
+)
+const refreshForm = clientForm(["clientId", "clientSecret", "refreshToken"], (values) =>
+  new LinkedIn(values.clientId, values.clientSecret, "").refreshAccessToken(values.refreshToken),
+)
 
 async function readMember(
   conversation: Conversation,

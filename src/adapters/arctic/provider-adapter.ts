@@ -20,6 +20,7 @@ export interface ProviderAdapter {
   /** RFC 9207, where the provider publishes one. */
   readonly issuer?: string
   readonly refusals: RefusalTable
+  /** Of the options `hosts` and `graph_version` are always there: the app's own, or the default. */
   endpoints(options: OAuthAppOptions): Endpoints
   /** How the S256 challenge of a flow is written; null where it has none. */
   challenge(options: OAuthAppOptions): Challenge | null
@@ -58,7 +59,7 @@ export type CodeExchange = Pick<
 
 export type Revocation = "revoked" | "unsupported"
 
-/** Today's addresses. `{version}` stands for the Graph version. */
+/** Today's addresses. */
 export interface Endpoints {
   readonly authorize: string
   readonly token: string

@@ -22,11 +22,12 @@ const adapters: Readonly<Record<ProviderName, ProviderAdapter>> = { instagram, f
 
 const callLimits = { timeoutMs: 10_000, maxBytes: 64 * 1024 }
 const defaultGraphVersion = "v25.0"
+const defaultXHosts = "x.com"
 
 export interface ArcticProvidersDeps {
   readonly transport: Transport
   readonly now: Clock
-  /** In place of the built-in addresses; `{version}` stands for the Graph version. */
+  /** In place of the built-in addresses. */
   readonly endpoints?: EndpointOverrides
   /** For apps that name none themselves. */
   readonly graphVersion?: string
@@ -56,6 +57,10 @@ interface WorkRequest {
 /** The five providers over a transport. Installs the scoped `fetch` that keeps Arctic's calls inside it. */
 export function arcticProviders(deps: ArcticProvidersDeps): Providers {
   installScopedFetch()
+  const defaults = {
+    graph_version: deps.graphVersion ?? defaultGraphVersion,
+    hosts: deps.xHosts ?? defaultXHosts,
+  }
   const { timeoutMs, maxBytes, refreshTimeoutMs }: CallLimits = deps.limits ?? callLimits
   const settings: ConversationSettings = {
     transport: deps.transport,
@@ -68,14 +73,7 @@ export function arcticProviders(deps: ArcticProvidersDeps): Providers {
   }
 
   function endpointsFor(provider: ProviderName, options: OAuthAppOptions): Endpoints {
-    const hosts = provider === "x" && deps.xHosts !== undefined ? { hosts: deps.xHosts } : {}
-    const named = { ...adapters[provider].endpoints({ ...hosts, ...options }), ...deps.endpoints?.[provider] }
-    const chosen = options.graph_version
-    const version = typeof chosen === "string" ? chosen : (deps.graphVersion ?? defaultGraphVersion)
-    const urls = Object.entries(named)
-    if (!urls.some(([, url]) => url.includes("{version}"))) return named
-    const filled = urls.map(([name, url]) => [name, url.replaceAll("{version}", version)])
-    return { ...named, ...Object.fromEntries(filled) }
+    return { ...adapters[provider].endpoints({ ...defaults, ...options }), ...deps.endpoints?.[provider] }
   }
 
   /** Holds a conversation in which every failure is a `ProviderFailure` and none tells a secret. */

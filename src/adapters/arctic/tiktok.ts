@@ -12,6 +12,7 @@ import {
   standardComplaint,
   standardRules,
 } from "./classify.ts"
+import { clientForm } from "./client-form.ts"
 import type { Conversation } from "./conversation.ts"
 import { readGrant, refreshedTokensOf, tokensOf } from "./grant.ts"
 import {
@@ -83,21 +84,20 @@ export const tiktok: ProviderAdapter = {
 
   async refresh(request, conversation, endpoints) {
     const { credentials, refreshToken } = refreshGrantOf(request)
-    const client = new TikTok(credentials.clientId, credentials.clientSecret, "")
-    const answer = await conversation.submit(
-      "refresh",
-      () => client.refreshAccessToken(refreshToken),
-      endpoints.token,
-    )
+    const formed = await refreshForm({ ...credentials, refreshToken })
+    const answer = await conversation.submit("refresh", formed, endpoints.token)
     return refreshedTokensOf(readGrant(conversation, "refresh", unwrapped(answer), documentedSeconds))
   },
 
   /** By the access token, which must be alive; it takes the whole grant with it. */
   async revoke({ credentials, accessToken }, conversation, endpoints) {
     if (credentials === null) return "unsupported"
-    const client = new TikTok(credentials.clientId, credentials.clientSecret, "")
-    return endEach([accessToken], (token) =>
-      conversation.submit("revoke", () => client.revokeToken(token), `${endpoints.api}/v2/oauth/revoke/`),
+    return endEach([accessToken], async (token) =>
+      conversation.submit(
+        "revoke",
+        await revokeForm({ ...credentials, token }),
+        `${endpoints.api}/v2/oauth/revoke/`,
+      ),
     )
   },
 
@@ -135,15 +135,27 @@ async function exchange(
   conversation: Conversation,
   endpoints: Endpoints,
 ): Promise<object> {
-  const client = new TikTok(credentials.clientId, credentials.clientSecret, redirectUri)
   const verifier = challenge(options) ? verifierOf({ codeVerifier }) : ""
   return conversation.submit(
     "token",
-    () => client.validateAuthorizationCode(code, verifier),
+    await codeForm({ ...credentials, redirectUri, code, verifier }),
     endpoints.token,
     verifier ? {} : { form: (form) => form.delete("code_verifier") },
   )
 }
+
+const codeForm = clientForm(["clientId", "clientSecret", "redirectUri", "code", "verifier"], (values) =>
+  new TikTok(values.clientId, values.clientSecret, values.redirectUri).validateAuthorizationCode(
+    values.code,
+    values.verifier,
+  ),
+)
+const refreshForm = clientForm(["clientId", "clientSecret", "refreshToken"], (values) =>
+  new TikTok(values.clientId, values.clientSecret, "").refreshAccessToken(values.refreshToken),
+)
+const revokeForm = clientForm(["clientId", "clientSecret", "token"], (values) =>
+  new TikTok(values.clientId, values.clientSecret, "").revokeToken(values.token),
+)
 
 interface ProfileQuestion {
   readonly call: CallName

@@ -11,6 +11,7 @@ import {
   standardComplaint,
   standardRules,
 } from "./classify.ts"
+import { clientForm, formEncode } from "./client-form.ts"
 import type { Amendment, Conversation } from "./conversation.ts"
 import { readGrant, refreshedTokensOf, tokensOf } from "./grant.ts"
 import {
@@ -72,10 +73,9 @@ export const x: ProviderAdapter = {
 
   async refresh(request, conversation, endpoints) {
     const { credentials, refreshToken } = refreshGrantOf(request)
-    const client = clientOf(credentials)
     const answer = await conversation.submit(
       "refresh",
-      () => client.refreshAccessToken(refreshToken),
+      await refreshForm({ clientId: credentials.clientId, refreshToken }),
       endpoints.token,
       authenticated(credentials, request.options, conversation),
     )
@@ -86,16 +86,21 @@ export const x: ProviderAdapter = {
   async revoke(request, conversation, endpoints) {
     const { credentials, accessToken, refreshToken } = request
     if (credentials === null) return "unsupported"
-    const client = clientOf(credentials)
+    const { clientId } = credentials
     const { headers, form: authenticate } = authenticated(credentials, request.options, conversation)
-    return endEach([refreshToken, accessToken], (token) =>
-      conversation.submit("revoke", () => client.revokeToken(token), `${endpoints.api}/2/oauth2/revoke`, {
-        headers,
-        form(form) {
-          authenticate?.(form)
-          form.set("token_type_hint", token === refreshToken ? "refresh_token" : "access_token")
+    return endEach([refreshToken, accessToken], async (token) =>
+      conversation.submit(
+        "revoke",
+        await revokeForm({ clientId, token }),
+        `${endpoints.api}/2/oauth2/revoke`,
+        {
+          headers,
+          form(form) {
+            authenticate?.(form)
+            form.set("token_type_hint", token === refreshToken ? "refresh_token" : "access_token")
+          },
         },
-      }),
+      ),
     )
   },
 
@@ -115,11 +120,10 @@ async function exchange(
   conversation: Conversation,
   endpoints: Endpoints,
 ): Promise<object> {
-  const client = clientOf(credentials, redirectUri)
-  const verifier = verifierOf({ codeVerifier })
+  const { clientId } = credentials
   return conversation.submit(
     "token",
-    () => client.validateAuthorizationCode(code, verifier),
+    await codeForm({ clientId, redirectUri, code, verifier: verifierOf({ codeVerifier }) }),
     endpoints.token,
     authenticated(credentials, options, conversation),
   )
@@ -148,10 +152,19 @@ async function readIdentity(
   }
 }
 
-/** Without the secret: Arctic's own header, which {@link authenticated} replaces, would only cost its encoding. */
-function clientOf({ clientId }: AppCredentials, redirectUri = ""): Twitter {
-  return new Twitter(clientId, "", redirectUri)
-}
+// Without the secret: it goes into the header of {@link authenticated}, in place of Arctic's own.
+const codeForm = clientForm(["clientId", "redirectUri", "code", "verifier"], (values) =>
+  new Twitter(values.clientId, "", values.redirectUri).validateAuthorizationCode(
+    values.code,
+    values.verifier,
+  ),
+)
+const refreshForm = clientForm(["clientId", "refreshToken"], (values) =>
+  new Twitter(values.clientId, "", "").refreshAccessToken(values.refreshToken),
+)
+const revokeForm = clientForm(["clientId", "token"], (values) =>
+  new Twitter(values.clientId, "", "").revokeToken(values.token),
+)
 
 function authenticated(
   credentials: AppCredentials,
@@ -168,12 +181,6 @@ function authenticated(
 /** RFC 6749 section 2.3.1 form-encodes both before they are joined, which Arctic leaves out. */
 function basicCredentials(credentials: AppCredentials): string {
   return btoa([credentials.clientId, credentials.clientSecret].map(formEncode).join(":"))
-}
-
-function formEncode(text: string): string {
-  // What most ids and secrets are made of stays as it is.
-  if (/^[\w*.-]*$/.test(text)) return text
-  return new URLSearchParams([["", text]]).toString().slice(1)
 }
 
 /** Flat at the token endpoint; elsewhere problem+json, alone or in a list of errors without data. */

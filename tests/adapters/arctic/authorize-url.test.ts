@@ -125,13 +125,20 @@ test("the base of an authorize URL can be another, its parameters stay", () => {
   const elsewhere = arcticProviders({
     transport: silent,
     now: () => now,
-    graphVersion: "v26.0",
-    endpoints: { facebook: { authorize: "https://sandbox.example/facebook/{version}/consent" } },
+    endpoints: { facebook: { authorize: "https://sandbox.example/facebook/consent" } },
   })
   const url = elsewhere.authorizeUrl(authorizeRequest("facebook"))
   expect(url.href).toBe(
-    `https://sandbox.example/facebook/v26.0/consent?${facebookQuery}&${facebookScope}&auth_type=rerequest`,
+    `https://sandbox.example/facebook/consent?${facebookQuery}&${facebookScope}&auth_type=rerequest`,
   )
+})
+
+test("the Graph version can be another by default, and an app that names one has its own", () => {
+  const newer = arcticProviders({ transport: silent, now: () => now, graphVersion: "v26.0" })
+  const paths = [{}, { graph_version: "v24.0" }].map(
+    (options) => newer.authorizeUrl(authorizeRequest("facebook", { options })).pathname,
+  )
+  expect(paths).toEqual(["/v26.0/dialog/oauth", "/v24.0/dialog/oauth"])
 })
 
 test("the old hosts of X can be the default, and an app that names hosts has its own", () => {

@@ -27,15 +27,7 @@ function counting() {
 /** Whatever a tenant may write, and what of it some library might take for a pattern or an escape. */
 const hostileText = fc.oneof(
   fc.string({ minLength: 1, unit: "binary" }).map((text) => text.toWellFormed()),
-  fc.constantFrom(
-    "$&",
-    "$1",
-    "a+b c",
-    "%41%2f",
-    "state=1&code_challenge=2#x",
-    "{version}",
-    "\u00e9\u{1F600}",
-  ),
+  fc.constantFrom("$&", "$1", "a+b c", "%41%2f", "state=1&code_challenge=2#x", "\u00e9\u{1F600}"),
 )
 const options = fc.record(
   {

@@ -98,6 +98,8 @@ describe("only TLS is spoken", () => {
     "data:text/plain,hello",
     "s3://bucket/key",
     "not a url",
+    " https://connect.acme.example/",
+    "https:/connect.acme.example/",
   ])("%s is not reached", async (url) => {
     const error = await closed(get(url), limits()).catch((error: unknown) => error)
     expect(error).toMatchObject({ name: "TransportFault", kind: "unreachable", cause: "InsecureAddress" })
@@ -108,6 +110,10 @@ describe("only TLS is spoken", () => {
       "http://127.0.0.2/x",
       "http://connect.acme.example/",
       "http://127.0.0.1.acme.example/",
+      "http://127.0.0.1@acme.example/",
+      "http://127.0.0.1:80@acme.example/",
+      "http://[::1].acme.example/",
+      "http://localhost\\@acme.example/",
     ]) {
       expect((await fault(get(url), limits())).cause).toBe("InsecureAddress")
     }
@@ -250,6 +256,7 @@ describe("no body is read beyond the bound, whatever its head says of it", () =>
 test("a fault says that nothing left only where that is certain", async () => {
   expect((await fault(get("http://127.0.0.1:1/"), limits())).unsent).toBe(true)
   expect((await fault(get("http://connect.acme.example/"), limits())).unsent).toBe(true)
+  expect((await fault(get("https://[no-address/"), limits())).unsent).toBe(true)
   expect((await fault(get(`${base}/echo`), limits({ deadline: AbortSignal.abort() }))).unsent).toBe(true)
   expect((await fault(get(`${base}/slow`), limits({ timeoutMs: 60 }))).unsent).toBe(false)
   expect((await fault(get(`${base}/exact`), limits({ maxBytes: 9 }))).unsent).toBe(false)

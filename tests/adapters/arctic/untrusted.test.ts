@@ -75,6 +75,7 @@ test.each([
   ["", []],
   [undefined, undefined],
   [7, undefined],
+  [Array.from({ length: 150 }, (_, i) => `s${i}`), Array.from({ length: 100 }, (_, i) => `s${i}`)],
 ])("the scopes in %j are %j", (value, scopes) => {
   expect(readScopes(value)).toEqual(scopes)
 })
