@@ -221,7 +221,8 @@ function laterSandbox(deps: SandboxDeps): Sandbox {
 function pretendedProviders(providers: Providers, pretended: Sandbox): Providers {
   return {
     ...providers,
-    authorizeUrl: (request) => pretended.authorizeUrl(request.provider, providers.authorizeUrl(request)),
+    authorizeUrl: (request) =>
+      pretended.authorizeUrl(request.provider, new URL(providers.authorizeUrl(request))).href,
   }
 }
 

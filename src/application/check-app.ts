@@ -48,7 +48,7 @@ export function checkApp(deps: CheckAppDeps): CheckApp {
         options: app.options,
         redirectUri: deps.redirectUri(app.provider),
         scopes: requestedScopes(app),
-        deadline: AbortSignal.timeout(checkLimitMs),
+        limitMs: checkLimitMs,
       })
       return { app, findings, checkedAt: deps.now() }
     } finally {

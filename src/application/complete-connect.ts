@@ -177,7 +177,7 @@ async function exchange(
       scopes: flow.scopes,
       code: callback.code,
       codeVerifier,
-      deadline: AbortSignal.timeout(exchangeTimeLimitMs),
+      limitMs: exchangeTimeLimitMs,
       onCall: (call) => void calls.push(call),
     })
     .catch((error: unknown) => {

@@ -105,7 +105,7 @@ async function revokeRequest(deps: TokenDeps, held: HeldAccount): Promise<Revoke
     // Without the person's id nobody can tell which other Pages stand on the grant, so it is left alone.
     personToken:
       account.metadata.person_id === undefined ? null : await openToken(deps.box, held, "person_token"),
-    deadline: AbortSignal.timeout(revokeLimitMs),
+    limitMs: revokeLimitMs,
   }
 }
 

@@ -173,7 +173,7 @@ async function refreshRequest(deps: RefreshDeps, held: HeldAccount): Promise<Ref
     options: app?.options ?? {},
     accessToken: (await openToken(deps.box, held, "access_token")) ?? "",
     refreshToken: await openToken(deps.box, held, "refresh_token"),
-    deadline: AbortSignal.timeout(refreshTimeLimitMs),
+    limitMs: refreshTimeLimitMs,
   }
 }
 

@@ -198,7 +198,7 @@ async function askIdentity(
     options: app?.options ?? {},
     accessToken: request.accessToken,
     pageId: request.provider === "facebook" ? request.platformAccountId : null,
-    deadline: AbortSignal.timeout(identifyLimitMs),
+    limitMs: identifyLimitMs,
   })
 }
 

@@ -45,7 +45,7 @@ export interface StartRequest {
 }
 
 export interface StartedConnect {
-  readonly authorizeUrl: URL
+  readonly authorizeUrl: string
   readonly flow: ConnectFlow
 }
 

@@ -26,6 +26,5 @@ export const defaultScopes: Readonly<Record<ProviderName, readonly string[]>> = 
 
 /** Requested but not granted, in the order they were asked for. */
 export function missingScopes(requested: readonly string[], granted: readonly string[]): readonly string[] {
-  const held = new Set(granted)
-  return requested.filter((scope) => !held.has(scope))
+  return requested.filter((scope) => !granted.includes(scope))
 }

@@ -8,15 +8,15 @@ import type { ProviderName } from "../domain/provider.ts"
 export interface Providers {
   /** Whether a flow of this app sends a PKCE challenge, so that the caller makes a verifier. */
   usesPkce(provider: ProviderName, options: OAuthAppOptions): boolean
-  /** Where to send the person. Carries no secret but the state. */
-  authorizeUrl(request: AuthorizeRequest): URL
+  /** The address to send the person to. Carries no secret but the state. */
+  authorizeUrl(request: AuthorizeRequest): string
   /** Maps the `error` of a callback to our closed list. Takes untrusted text and never returns any of it unshortened. */
   readCallbackError(provider: ProviderName, callback: CallbackError): ProviderRefusal
   /** The provider's issuer where it is known (RFC 9207), to compare an `iss` with. */
   issuer(provider: ProviderName): string | undefined
   /**
    * Exchanges the code once, never retried, and learns who it is: long-lived tokens, granted scopes, profile,
-   * Pages. Everything together ends before `deadline`. Rejects with `ProviderFailure` and nothing else.
+   * Pages. Everything together ends within `limitMs`. Rejects with `ProviderFailure` and nothing else.
    */
   connect(request: ExchangeRequest): Promise<readonly UpstreamAccount[]>
   /**
@@ -75,8 +75,8 @@ export interface ExchangeRequest {
   readonly scopes: readonly string[]
   readonly code: string
   readonly codeVerifier: string | null
-  /** Aborted when the whole callback must end; pending calls then fail as `provider_timeout`. */
-  readonly deadline: AbortSignal
+  /** For all calls together; what is under way at its end fails as `provider_timeout`. */
+  readonly limitMs: number
   /** Told of each call that was sent, once its answer or its fault is there, whatever comes of the connect. */
   readonly onCall?: (call: ProviderCall) => void
 }
@@ -114,7 +114,8 @@ export interface RefreshRequest {
   readonly options: OAuthAppOptions
   readonly accessToken: string
   readonly refreshToken: string | null
-  readonly deadline: AbortSignal
+  /** For all calls together. */
+  readonly limitMs: number
 }
 
 export interface RefreshedTokens {
@@ -136,7 +137,8 @@ export interface RevokeRequest {
   readonly refreshToken: string | null
   /** Facebook: the person's token, whose grant covers every Page; null leaves the grant alone. */
   readonly personToken: string | null
-  readonly deadline: AbortSignal
+  /** For all calls together. */
+  readonly limitMs: number
 }
 
 export interface IdentifyRequest {
@@ -146,7 +148,8 @@ export interface IdentifyRequest {
   readonly accessToken: string
   /** Facebook: the Page the token is said to belong to. */
   readonly pageId: string | null
-  readonly deadline: AbortSignal
+  /** For all calls together. */
+  readonly limitMs: number
 }
 
 export interface CheckRequest {
@@ -156,7 +159,8 @@ export interface CheckRequest {
   readonly redirectUri: string
   /** What a connect asks for; empty where a configuration at the provider decides. */
   readonly scopes: readonly string[]
-  readonly deadline: AbortSignal
+  /** For all calls together. */
+  readonly limitMs: number
 }
 
 export type UpstreamIdentity = Pick<

@@ -26,11 +26,8 @@ export interface ProviderAnswer {
 }
 
 export interface TransportLimits {
-  /** For this call alone. */
   readonly timeoutMs: number
   readonly maxBytes: number
-  /** For everything the call belongs to. */
-  readonly deadline: AbortSignal
 }
 
 /** `timeout`: no whole answer in time. `unreachable`: no connection or a broken one. `too_large`: more bytes than allowed. */

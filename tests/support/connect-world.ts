@@ -120,7 +120,7 @@ export function connectWorld(
       url.searchParams.set("state", request.state)
       url.searchParams.set("client_id", request.clientId)
       if (request.reconnect) url.searchParams.set("again", "true")
-      return url
+      return url.href
     },
     readCallbackError: (_, callback) => ({
       reason: callback.error === "access_denied" ? "access_denied" : "provider_error",
@@ -251,11 +251,8 @@ export function connectWorld(
         reference: request.reference,
         proof: request.proof,
       })
-      return {
-        flow: started.flow,
-        url: started.authorizeUrl,
-        state: started.authorizeUrl.searchParams.get("state") ?? "",
-      }
+      const url = new URL(started.authorizeUrl)
+      return { flow: started.flow, url, state: url.searchParams.get("state") ?? "" }
     },
   }
 }

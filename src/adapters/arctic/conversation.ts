@@ -43,7 +43,8 @@ export interface Occasion {
   readonly call: CallName
   /** Kept out of all evidence. */
   readonly secrets: readonly string[]
-  readonly deadline: AbortSignal
+  /** For all of it. */
+  readonly limitMs: number
   /** Told of each call that was sent. */
   readonly onCall: (call: ProviderCall) => void
 }
@@ -69,7 +70,8 @@ export interface Amendment {
 export interface ConversationSettings {
   readonly transport: Transport
   readonly now: Clock
-  readonly limits: Omit<TransportLimits, "deadline">
+  /** For each call. */
+  readonly limits: TransportLimits
 }
 
 const faultReason: Readonly<Record<TransportFault["kind"], OAuthErrorReason>> = {
@@ -153,23 +155,28 @@ interface Sender {
 
 /** Every request leaves by this door: within the limits, told of, and its faults in our words. */
 function openSender(settings: ConversationSettings, occasion: Occasion, secrets: Secrets): Sender {
-  const { deadline, onCall } = occasion
-  const limits: TransportLimits = { ...settings.limits, deadline }
+  const { limitMs, onCall } = occasion
+  const { timeoutMs, maxBytes } = settings.limits
+  const endsMs = performance.now() + limitMs
   let latest: ReturnType<Sender["latest"]> = { call: occasion.call, status: null, sent: false }
   return {
     latest: () => latest,
     async send(call, outgoing) {
       latest = { call, status: null, sent: false }
-      if (deadline.aborted) {
+      const startedMs = performance.now()
+      const leftMs = endsMs - startedMs
+      if (leftMs <= 0) {
         throw failureOf("provider_timeout", { call, message: "timeout: not sent" }, secrets, "unsent")
       }
       const at = settings.now()
-      const startedMs = performance.now()
       const tell = (outcome: Pick<ProviderCall, "status" | "fault">) =>
         onCall({ call, at, ...outcome, durationMs: Math.round(performance.now() - startedMs) })
       latest = { call, status: null, sent: true }
       try {
-        const answer = await settings.transport(outgoing, limits)
+        const answer = await settings.transport(outgoing, {
+          timeoutMs: Math.min(timeoutMs, leftMs),
+          maxBytes,
+        })
         latest = { call, status: answer.status, sent: true }
         tell({ status: answer.status, fault: null })
         return answer

@@ -20,8 +20,8 @@ export function liveTransport(options: LiveTransportOptions = {}): Transport {
     if (!mayReach(request.url, options)) {
       throw new TransportFault("unreachable", { cause: "InsecureAddress", unsent: true })
     }
-    if (limits.deadline.aborted) throw new TransportFault("timeout", { unsent: true })
-    const stop = stopAfter(limits.timeoutMs, limits.deadline)
+    const stop = new AbortController()
+    const timer = setTimeout(() => stop.abort(), limits.timeoutMs)
     try {
       const response = await nativeFetch(request.url, {
         method: request.method,
@@ -37,7 +37,7 @@ export function liveTransport(options: LiveTransportOptions = {}): Transport {
       stop.abort()
       throw faultOf(error, late)
     } finally {
-      stop.release()
+      clearTimeout(timer)
     }
   }
 }
@@ -57,22 +57,6 @@ function mayReach(address: string, options: LiveTransportOptions): boolean {
 }
 
 const insecureLoopback = /^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?(?:[/?]|$)/
-
-/** One signal for both limits, whose timer does not outlive the call. */
-function stopAfter(timeoutMs: number, deadline: AbortSignal) {
-  const controller = new AbortController()
-  const abort = () => controller.abort()
-  const timer = setTimeout(abort, timeoutMs)
-  deadline.addEventListener("abort", abort)
-  return {
-    signal: controller.signal,
-    abort,
-    release: () => {
-      clearTimeout(timer)
-      deadline.removeEventListener("abort", abort)
-    },
-  }
-}
 
 async function readAnswer(response: Response, maxBytes: number): Promise<ProviderAnswer> {
   const isShort = saysShort(response.headers, maxBytes)

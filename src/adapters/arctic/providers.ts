@@ -50,7 +50,7 @@ interface WorkRequest {
   readonly provider: ProviderName
   readonly credentials: AppCredentials | null
   readonly options: OAuthAppOptions
-  readonly deadline: AbortSignal
+  readonly limitMs: number
   readonly onCall?: (call: ProviderCall) => void
 }
 
@@ -83,10 +83,10 @@ export function arcticProviders(deps: ArcticProvidersDeps): Providers {
     tokens: readonly (string | null)[],
     work: (adapter: ProviderAdapter, conversation: Conversation, endpoints: Endpoints) => Promise<Result>,
   ): Promise<Result> {
-    const { provider, credentials, options, deadline, onCall = () => {} } = request
+    const { provider, credentials, options, limitMs, onCall = () => {} } = request
     const secrets = [credentials?.clientSecret ?? null, ...tokens].filter((secret) => secret !== null)
     const adapter = adapters[provider]
-    const occasion = { call, secrets, deadline, onCall }
+    const occasion = { call, secrets, limitMs, onCall }
     const conversation = openConversation(call === "refresh" ? patient : settings, occasion, adapter.refusals)
     try {
       return await work(adapter, conversation, endpointsFor(provider, options))

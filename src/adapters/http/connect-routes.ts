@@ -84,7 +84,7 @@ export function startRoutes({ start, flows, choose, confirm, docsUrl }: StartUse
         })
         context.facts.flow_id = flow.id
         return {
-          authorize_url: authorizeUrl.href,
+          authorize_url: authorizeUrl,
           flow_id: flow.id,
           expires_at: flow.expiresAt.toISOString(),
         }

@@ -68,7 +68,6 @@ function pretendedTransport(desk: Desk): Transport {
     ),
   )
   return async (request, limits) => {
-    if (limits.deadline.aborted) throw new TransportFault("timeout")
     const wire = readRequest(request)
     const simulation = wire && byHost.get(wire.host)
     if (!simulation) throw new TransportFault("unreachable")

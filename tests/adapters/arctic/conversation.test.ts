@@ -10,12 +10,12 @@ import { exchangeRequest, failureOf, now } from "./wire.ts"
 const wordyVerifier = "made-up-verifier-of-words-alone-and-no-figure-at-all"
 const granted = { status: 200, headers: {}, body: `{"access_token":"made-up-token"}` }
 
-function conversing(transport: Transport) {
+function conversing(transport: Transport, limitMs = 60_000) {
   const limits = { timeoutMs: 1_000, maxBytes: 1_000 }
   const settings = { transport, now: () => now, limits }
-  const { credentials, code, deadline } = exchangeRequest("x")
+  const { credentials, code } = exchangeRequest("x")
   const secrets = [credentials.clientSecret, code, wordyVerifier]
-  const occasion = { call: "token", secrets, deadline, onCall: () => {} } as const
+  const occasion = { call: "token", secrets, limitMs, onCall: () => {} } as const
   return openConversation(settings, occasion, x.refusals)
 }
 
@@ -48,6 +48,24 @@ test("what is amended is sent, and the rest as the client formed it", async () =
       "user-agent": "mooring",
     },
   ])
+})
+
+test("a call gets what is left for all of them, and never more than is for one", async () => {
+  const given: number[] = []
+  const transport: Transport = async (_, { timeoutMs }) => {
+    given.push(timeoutMs)
+    Bun.sleepSync(20)
+    return granted
+  }
+  const question = { url: "https://today.example/token" }
+  await conversing(transport).ask("token", question)
+  const hasty = conversing(transport, 900)
+  await hasty.ask("token", question)
+  await hasty.ask("profile", question)
+  const [whole = 0, first = 0, second = 0] = given
+  expect(whole).toBe(1_000)
+  expect(first).toBeLessThanOrEqual(900)
+  expect(second).toBeLessThanOrEqual(first - 20)
 })
 
 test("a token of an earlier answer is kept out of what a later call's failure says", async () => {

@@ -1,12 +1,13 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
+import { arcticProviders } from "../../../src/adapters/arctic/providers.ts"
 import { isObject } from "../../../src/adapters/arctic/untrusted.ts"
 import { oauthErrorReasons } from "../../../src/domain/oauth-error.ts"
 import { type ProviderName, providerNames } from "../../../src/domain/provider.ts"
 import { ProviderFailure, type UpstreamAccount } from "../../../src/ports/providers.ts"
 import { type SimulatedCall, secretOf } from "../../support/simulated-answers.ts"
 import { hostileBody } from "./hostile-body.ts"
-import { allTextOf, everyCall, now, verifier, wired } from "./wire.ts"
+import { allTextOf, everyCall, exchangeRequest, failureOf, now, verifier, wired } from "./wire.ts"
 
 const { simulated, connect, connectOne, failure } = wired()
 
@@ -52,24 +53,26 @@ test.each([...providerNames])("%s is sent a code exactly once, whatever the answ
   }
 })
 
-test("a connect that is past its deadline sends nothing more", async () => {
-  const deadline = new AbortController()
-  simulated.answer("facebook", "permissions", () => {
-    deadline.abort()
-    return new Response(`{"data":[{"permission":"pages_show_list","status":"granted"}]}`)
+test("a connect whose time is up sends nothing more", async () => {
+  const sent: string[] = []
+  const { connect } = arcticProviders({
+    now: () => now,
+    transport: async ({ url }) => {
+      sent.push(url)
+      Bun.sleepSync(30)
+      return { status: 200, headers: {}, body: JSON.stringify(token) }
+    },
   })
-  const refusal = await failure("facebook", { deadline: deadline.signal })
-  expect(refusal.reason).toBe("provider_timeout")
-  expect(simulated.sent("facebook", "profile")).toEqual([])
-  simulated.reset()
-  expect((await failure("x", { deadline: AbortSignal.abort() })).reason).toBe("provider_timeout")
-  expect(simulated.requests).toEqual([])
+  const late = await failureOf(connect(exchangeRequest("x", { limitMs: 20 })))
+  expect([late.reason, late.fate, sent.length]).toEqual(["provider_timeout", "unsent", 1])
+  const never = await failureOf(connect(exchangeRequest("x", { limitMs: 0 })))
+  expect([never.reason, never.fate, sent.length]).toEqual(["provider_timeout", "unsent", 1])
 })
 
-test("the deadline ends a call that is under way", async () => {
+test("the limit of the whole ends a call that is under way", async () => {
   simulated.answer("linkedin", "profile", () => Bun.sleep(5_000).then(() => new Response("{}")))
   const startedAt = performance.now()
-  const refusal = await failure("linkedin", { deadline: AbortSignal.timeout(60) })
+  const refusal = await failure("linkedin", { limitMs: 60 })
   expect(refusal.reason).toBe("provider_timeout")
   expect(performance.now() - startedAt).toBeLessThan(1_500)
 })

@@ -33,7 +33,7 @@ test.each(providerNames)(
   "of a connect with %s the exchange of the code and plain reads may use a kept connection, and nothing else",
   async (provider) => {
     sent.length = 0
-    const code = simulated.consent(providers.authorizeUrl(authorizeRequest(provider)))
+    const code = simulated.consent(new URL(providers.authorizeUrl(authorizeRequest(provider))))
     await providers.connect({ ...exchangeRequest(provider), code })
     expect(sent.filter(exchangesCode).length).toBe(1)
     expect(sent.filter(isPlainRead).length).toBeGreaterThan(0)

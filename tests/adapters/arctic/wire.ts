@@ -40,7 +40,7 @@ export interface ConnectChoices {
   readonly options?: OAuthAppOptions
   readonly scopes?: readonly string[]
   readonly granted?: readonly string[]
-  readonly deadline?: AbortSignal
+  readonly limitMs?: number
   /** In place of the code that the consent gave. */
   readonly code?: string
 }
@@ -69,7 +69,7 @@ export function wired(
   const connect: Wired["connect"] = (provider, choices = {}) => {
     const authorize = authorizeRequest(provider, choices)
     const consent = choices.granted && { scopes: choices.granted }
-    const code = simulated.consent(providers.authorizeUrl(authorize), consent)
+    const code = simulated.consent(new URL(providers.authorizeUrl(authorize)), consent)
     return providers.connect({ ...exchangeRequest(provider, choices), code: choices.code ?? code })
   }
   return {
@@ -111,7 +111,7 @@ export function exchangeRequest(provider: ProviderName, choices: ConnectChoices 
     scopes: choices.scopes ?? defaultScopes[provider],
     code: choices.code ?? "code-that-nobody-issued",
     codeVerifier: verifier,
-    deadline: choices.deadline ?? new AbortController().signal,
+    limitMs: choices.limitMs ?? 60_000,
   }
 }
 
@@ -142,7 +142,7 @@ function heldBy(provider: ProviderName) {
     options: {},
     accessToken: `${provider}-${clientId}`,
     refreshToken: rotating ? `${provider}-refresh-${clientId}` : null,
-    deadline: new AbortController().signal,
+    limitMs: 60_000,
   }
 }
 

@@ -16,7 +16,7 @@ test("one connect with X: form-encoded Basic credentials, the verifier of the ch
     redirect_uri: redirectUri,
     code_verifier: verifier,
   })
-  const challenge = providers.authorizeUrl(authorizeRequest("x")).searchParams.get("code_challenge")
+  const challenge = new URL(providers.authorizeUrl(authorizeRequest("x"))).searchParams.get("code_challenge")
   expect(challenge).toBe(createHash("sha256").update(verifier).digest("base64url"))
   const [profile] = simulated.sent("x", "profile")
   expect(`${profile?.host}${profile?.path}?${profile?.query}`).toBe(

@@ -31,7 +31,7 @@ function check(provider: ProviderName, credentials: AppCredentials): Promise<rea
     options: {},
     redirectUri: callbackOf(provider),
     scopes: defaultScopes[provider],
-    deadline: new AbortController().signal,
+    limitMs: 60_000,
   })
 }
 

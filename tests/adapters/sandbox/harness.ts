@@ -41,7 +41,6 @@ export type OpenSandbox = ReturnType<typeof openSandbox>
 export const limits: TransportLimits = {
   timeoutMs: 40,
   maxBytes: 64 * 1024,
-  deadline: new AbortController().signal,
 }
 
 export function callbackOf(provider: ProviderName): string {

@@ -230,14 +230,6 @@ describe("delay_ms", () => {
     nextKey("linkedin", patient)
   }, 10_000)
 
-  test("ends at the deadline of the whole, where that comes first", async () => {
-    const { box, key } = await account("x", "refresh_slow")
-    const whole = new AbortController()
-    const answer = call(box, refreshCall("x", key), { ...limits, timeoutMs: 60_000, deadline: whole.signal })
-    setTimeout(() => whole.abort(), 10)
-    await expect(answer).rejects.toMatchObject({ kind: "timeout" })
-  })
-
   test.each(["0", "600001", "soon", "-1", ""])("is not %p", async (delay_ms) => {
     await expect(codeOf(openSandbox(), "x", { delay_ms })).rejects.toThrow("answered 400")
   })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { type Transport, TransportFault } from "../../../src/ports/transport.ts"
-import { call, codeOf, connected, limits, openSandbox, profileCall, requestOf, tokenCall } from "./harness.ts"
+import { call, codeOf, limits, openSandbox, requestOf, tokenCall } from "./harness.ts"
 
 async function faultOf(answer: ReturnType<Transport>): Promise<string> {
   const fault: unknown = await answer.then(
@@ -29,24 +29,6 @@ describe("the sandbox's transport", () => {
     const startedAt = performance.now()
     expect(await faultOf(call(box, tokenCall("x", code), { ...limits, timeoutMs: 30 }))).toBe("timeout")
     expect(performance.now() - startedAt).toBeGreaterThanOrEqual(25)
-  })
-
-  test("a call that hangs ends at the deadline of the whole, where that comes first", async () => {
-    const box = openSandbox()
-    const token = await connected(box, "x", { scenario: "hang_profile" })
-    const whole = new AbortController()
-    const answer = faultOf(
-      call(box, profileCall("x", token), { ...limits, timeoutMs: 60_000, deadline: whole.signal }),
-    )
-    setTimeout(() => whole.abort(), 10)
-    expect(await answer).toBe("timeout")
-  })
-
-  test("past the deadline nothing is answered, and no code is spent", async () => {
-    const box = openSandbox()
-    const asked = tokenCall("x", await codeOf(box, "x"))
-    expect(await faultOf(call(box, asked, { ...limits, deadline: AbortSignal.abort() }))).toBe("timeout")
-    expect((await call(box, asked)).status).toBe(200)
   })
 
   test("an answer over the limit is too large, whatever the scenario", async () => {
