@@ -13,23 +13,23 @@ import {
   renewableFrom,
   renewalOf,
 } from "../domain/token-life.ts"
-import type { HeldAccount } from "../ports/storage.ts"
+import type { HeldAccount, StoredToken } from "../ports/storage.ts"
 import { canAuthenticate, openToken, type RefreshDeps, type TokenDeps, tokenTimes } from "./refresh-tokens.ts"
 
 export interface UsableToken {
   readonly accessToken: string
   readonly tokenType: string
-  readonly account: Account
+  readonly account: StoredToken["account"]
 }
 
 export interface ReadTokens {
   /**
    * A usable access token, refreshed first when it is about to end. While it is valid it is served, whatever
    * happens to its refresh. Rejects with `not_found`, `unconfirmed`, `reauthorization_required`,
-   * `refresh_unknown`, `invalid_client`, or `provider_unavailable` when no valid token is left. `known` is the account as the store
-   * had it a moment ago, null where it had none, in place of a first look.
+   * `refresh_unknown`, `invalid_client`, or `provider_unavailable` when no valid token is left. `known` is what the store
+   * had a moment ago, null where it had no such account: it takes the place of a look where its token needs nothing.
    */
-  read(principal: Principal, id: string, known?: HeldAccount | null): Promise<UsableToken>
+  read(principal: Principal, id: string, known?: StoredToken | null): Promise<UsableToken>
   /** Renews it now, or says why it cannot be: `not_renewable` and the rejections of `read`. */
   refresh(principal: Principal, id: string): Promise<Account>
 }
@@ -56,7 +56,9 @@ export function readTokens(deps: TokenDeps): ReadTokens {
     async read(principal, id, known) {
       const until = deps.now().getTime() + patienceMs
       if (known === null) throw notFound("account")
-      for (let account = known ?? (await held(principal, id)); ; account = await held(principal, id)) {
+      if (known && isFresh(known, deps.now())) return serve(deps, known)
+      for (;;) {
+        const account = await held(principal, id)
         const need = readerNeeds(account, deps.now())
         if (need instanceof ConnectError) throw need
         if (need === "serve") return serve(deps, account)
@@ -107,10 +109,18 @@ export function readTokens(deps: TokenDeps): ReadTokens {
   }
 }
 
-async function serve(deps: RefreshDeps, held: HeldAccount): Promise<UsableToken> {
+async function serve(deps: RefreshDeps, held: StoredToken): Promise<UsableToken> {
   const accessToken = await openToken(deps.box, held, "access_token")
   if (accessToken === null) throw new Error("an account has no access token")
   return { accessToken, tokenType: held.credentials.tokenType, account: held.account }
+}
+
+/** Whether the token can be handed out as it is, whatever else is stored of its account. */
+function isFresh(held: StoredToken, now: Date): boolean {
+  const { health } = held.account
+  if (health === "unconfirmed" || health === "reauthorization_required") return false
+  const times = tokenTimes(held)
+  return isUsable(times, now) && !isDueWhenRead(times, now)
 }
 
 /** What a reader must do to get a token, by what is stored and the clock. */
@@ -118,9 +128,9 @@ function readerNeeds(held: HeldAccount, now: Date): Need {
   const { account, refresh } = held
   if (account.health === "unconfirmed") return unconfirmed(account)
   if (account.health === "reauthorization_required") return ended(account)
+  if (isFresh(held, now)) return "serve"
   const times = tokenTimes(held)
   const usable = isUsable(times, now)
-  if (usable && !isDueWhenRead(times, now)) return "serve"
   if (!canAuthenticate(held)) return usable ? "serve" : notRenewable(held, now)
   if (!isRenewable(times, now)) return usable ? "serve" : ended(account)
   if (isLeased(held, now)) return usable ? "serve" : "wait"

@@ -17,7 +17,14 @@ import {
   type RefreshedTokens,
   type RefreshRequest,
 } from "../ports/providers.ts"
-import type { HeldAccount, RefreshClaim, RenewedTokens, SettledRefresh, Storage } from "../ports/storage.ts"
+import type {
+  HeldAccount,
+  RefreshClaim,
+  RenewedTokens,
+  SettledRefresh,
+  Storage,
+  StoredToken,
+} from "../ports/storage.ts"
 import { builtInCredentials, openCredentials } from "./app-credentials.ts"
 import type { Ids } from "./ids.ts"
 import { accountRow, planOf, sealTokens } from "./seal-account.ts"
@@ -41,10 +48,7 @@ const prolongEveryMs = refreshLeaseMs / 3
 const storeAgainMs = 250
 const storeGiveUpMs = 5 * 60_000
 
-export function tokenTimes({
-  account,
-  credentials,
-}: Pick<HeldAccount, "account" | "credentials">): TokenTimes {
+export function tokenTimes({ account, credentials }: StoredToken): TokenTimes {
   return {
     provider: account.provider,
     obtainedAt: credentials.obtainedAt,
@@ -79,7 +83,7 @@ export async function openAppCredentials(box: SecretBox, held: HeldAccount): Pro
 
 export function openToken(
   box: SecretBox,
-  held: HeldAccount,
+  held: StoredToken,
   column: "access_token" | "refresh_token" | "person_token",
 ): Promise<string> | null {
   const { accessToken, refreshToken, personToken } = held.credentials

@@ -198,10 +198,25 @@ export interface Accounts {
   list(owner: Owner, filter: AccountFilter, page: AccountPage): Promise<AccountList>
 }
 
-/** An account with its sealed tokens and all that refreshing it takes. */
-export interface HeldAccount {
-  readonly account: Account
+/** What handing out a token takes that needs no refresh, as nearly every one: less than half of a {@link HeldAccount}. */
+export interface StoredToken {
+  readonly account: Pick<
+    Account,
+    | "id"
+    | "tenant"
+    | "environment"
+    | "provider"
+    | "platformAccountId"
+    | "health"
+    | "scopes"
+    | "tokenExpiresAt"
+  >
   readonly credentials: SealedCredentials
+}
+
+/** An account with its sealed tokens and all that refreshing it takes. */
+export interface HeldAccount extends StoredToken {
+  readonly account: Account
   readonly refresh: RefreshState
   readonly plan: RenewalPlan
   /** The app its tokens belong to; null when it is gone, was the built-in one, or there never was one. */
@@ -386,7 +401,7 @@ export interface KeyWithNeed {
   readonly key: ApiKey
   /** Null where the owner has none, or it was not asked for. An app that was named may be of another provider. */
   readonly app: OAuthApp | null
-  readonly account: HeldAccount | null
+  readonly account: StoredToken | null
 }
 
 export interface Events {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import type { Storage } from "../../src/ports/storage.ts"
+import type { Storage, StoredToken } from "../../src/ports/storage.ts"
 import {
   aConnection,
   acme,
@@ -8,6 +8,7 @@ import {
   anEvent,
   anId,
   noon,
+  sealed,
   strangers,
 } from "../support/storage-fixtures.ts"
 
@@ -38,24 +39,20 @@ export function keyNeedsContract(storage: () => Storage): void {
     expect(other).toEqual({ key, app: null, account: null })
   })
 
-  test("a key comes with an account of its owner, as reading its tokens finds it", async () => {
+  test("a key comes with the token of its owner's account, and with what handing it out takes", async () => {
     const key = await addKey()
-    const app = await storage().apps.add(anApp({ provider: "x" }), anEvent())
-    const kept = aConnection({ oauthAppId: app.id, provider: "x", metadata: { name: "🦤 'q'" } })
-    const { account } = await storage().tokens.register(kept)
-    const held = await storage().tokens.read(acme, account.id)
-    expect(held?.app).toEqual(app)
-    expect(await storage().keys.findWith(key.id, { kind: "account", id: account.id })).toEqual({
-      key,
-      app: null,
-      account: held ?? null,
-    })
-    const without = await storage().tokens.register(
-      aConnection({ oauthAppId: null, platformAccountId: "p2" }),
-    )
-    const found = await storage().keys.findWith(key.id, { kind: "account", id: without.account.id })
-    expect(found?.account).toEqual((await storage().tokens.read(acme, without.account.id)) ?? null)
-    expect(found?.account?.app).toBeNull()
+    for (const change of [
+      {},
+      { personToken: sealed("person"), refreshToken: null, personTokenExpiresAt: noon },
+    ]) {
+      const connection = aConnection({ platformAccountId: anId("acc"), scopes: ["🦤 'q'"] }, change)
+      const { account, credentials } = connection
+      await storage().tokens.register(connection)
+      const found = await storage().keys.findWith(key.id, { kind: "account", id: account.id })
+      expect(found).toMatchObject({ key, app: null })
+      expect(found?.account?.credentials).toEqual(credentials)
+      expect(handedOut(found?.account?.account)).toEqual(handedOut(account))
+    }
   })
 
   test("a stranger's key comes with nothing of ours", async () => {
@@ -78,4 +75,10 @@ export function keyNeedsContract(storage: () => Storage): void {
     const found = await storage().keys.findWith(key.id, { kind: "account", id: anId("acc") })
     expect(found).toEqual({ key: { ...key, revokedAt: noon }, app: null, account: null })
   })
+}
+
+function handedOut(account: StoredToken["account"] | undefined) {
+  if (!account) return undefined
+  const { id, tenant, environment, provider, platformAccountId, health, scopes, tokenExpiresAt } = account
+  return { id, tenant, environment, provider, platformAccountId, health, scopes, tokenExpiresAt }
 }

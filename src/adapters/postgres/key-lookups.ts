@@ -4,8 +4,7 @@ import type { FirstNeed, KeyWithNeed } from "../../ports/storage.ts"
 import { askedWith, firstOfEach, runBatch, textArray } from "./batch-statements.ts"
 import { type Batching, batched } from "./batched.ts"
 import { appAmong } from "./connection.ts"
-import { heldAnswered, heldColumns, heldFromValues } from "./held-account.ts"
-import { appTable, keyTable } from "./tables.ts"
+import { appTable, credentialTable, keyTable, tokenAccountTable } from "./tables.ts"
 
 /** Look-ups of keys with what their calls need first: those of one moment and one kind are one statement. */
 export interface KeyLookups extends Batching {
@@ -60,25 +59,25 @@ function lookupOf(keyId: string, wanted: string): Lookup {
   return { name: `${keyId}\0${wanted}`, keyId, wanted }
 }
 
-/** A row as one JSON array: the values of the key, of the app, of the account, each null where there is none. */
+/** A row as one JSON array: the values of the key, then of the app or the account, each null where there is none. */
 type Answer = readonly unknown[]
 type ReadAnswer = (answer: Answer) => Pick<KeyWithNeed, "app" | "account">
 
-const appAt = keyTable.columns.length
-const accountAt = appAt + appTable.columns.length
+const needAt = keyTable.columns.length
+const credentialsAt = needAt + tokenAccountTable.columns.length
 
 function readFound(answer: Answer, read: ReadAnswer): KeyWithNeed | undefined {
   return answer[0] === null ? undefined : { key: keyTable.fromValues(answer, 0), ...read(answer) }
 }
 
 function keyAndApp(answer: Answer) {
-  return { app: appAmong(answer, appAt), account: null }
+  return { app: appAmong(answer, needAt), account: null }
 }
 
 function keyAndAccount(answer: Answer) {
-  const account =
-    answer[accountAt] === null ? null : heldFromValues(answer, accountAt, appAmong(answer, appAt))
-  return { app: null, account }
+  if (answer[needAt] === null) return { app: null, account: null }
+  const account = tokenAccountTable.fromValues(answer, needAt)
+  return { app: null, account: { account, credentials: credentialTable.fromValues(answer, credentialsAt) } }
 }
 
 /**
@@ -108,6 +107,11 @@ const withDefaultApp = statementOf(
   appWhere("tenant = key.tenant and environment = key.environment and provider = wanted and is_default"),
 )
 const withAccount = statementOf(
-  [...appTable.answered("app"), ...heldAnswered("account")],
-  oneOfOwner("account", "accounts", heldColumns, "id = wanted") + appWhere("id = account.oauth_app_id"),
+  [...tokenAccountTable.answered("account"), ...credentialTable.answered("account")],
+  oneOfOwner(
+    "account",
+    "accounts",
+    [...tokenAccountTable.columns, ...credentialTable.columns],
+    "id = wanted",
+  ),
 )

@@ -7,6 +7,7 @@ import type { DomainEvent } from "../../domain/event.ts"
 import type { OAuthApp } from "../../domain/oauth-app.ts"
 import type { ProviderCall } from "../../domain/oauth-error.ts"
 import type { Delivery, Webhook } from "../../domain/webhook.ts"
+import type { StoredToken } from "../../ports/storage.ts"
 
 /** A row as the server answers it. */
 export type Row = Readonly<Record<string, unknown>>
@@ -211,6 +212,18 @@ export const accountTable = table<Account>("accounts", {
   tokenExpiresAt: "date",
   connectedAt: "date",
   updatedAt: "date",
+})
+
+/** Of an account what handing out its token takes. */
+export const tokenAccountTable = table<StoredToken["account"]>("accounts", {
+  id: "id",
+  tenant: "id",
+  environment: "text",
+  provider: "text",
+  platformAccountId: "id",
+  health: "text",
+  scopes: "json",
+  tokenExpiresAt: "date",
 })
 
 export const credentialTable = table<SealedCredentials>("accounts", {
