@@ -10,7 +10,7 @@ import { openSqliteStorage } from "../../src/adapters/sqlite/storage.ts"
 import { type DurableDatabase, durableStorageContract } from "../contract/durable-storage.ts"
 import { storageContract } from "../contract/storage.ts"
 import { spawnChild } from "../support/spawn-child.ts"
-import { acme, after, aKey, anEvent, heldOf, noon } from "../support/storage-fixtures.ts"
+import { acme, after, aKey, anEvent, heldOf, keep, noon } from "../support/storage-fixtures.ts"
 
 const home = mkdtempSync(join(tmpdir(), "mooring-sqlite-"))
 afterAll(() => rmSync(home, { recursive: true }))
@@ -41,7 +41,7 @@ durableStorageContract("sqlite", async (): Promise<DurableDatabase> => {
       rmSync(dirname(path), { recursive: true })
     },
   }
-})
+}, ["006-lighter-writes"])
 
 describe("the one serving process", () => {
   const served = /Another process already serves the database .*mooring\.db\. Stop that one first/
@@ -162,6 +162,29 @@ describe("a database of before the life of tokens", () => {
     expect(held.refresh).toMatchObject({ leaseUntil: null, sentAt: null, failures: 0, lastFailure: null })
     await storage.close()
   })
+})
+
+test("an older database gets the index that a connect appends to, and lists its accounts newest first", async () => {
+  const path = await migratedPath()
+  const old = "create index accounts_newest on accounts (tenant, environment, connected_at desc, id desc)"
+  {
+    using db = new Database(path)
+    db.run("delete from migrations where name = '006-lighter-writes'")
+    db.run(`drop index accounts_newest; ${old}`)
+    const before = openSqliteStorage(path, { serve: false })
+    await expect(before).rejects.toThrow(/lacks 006-lighter-writes; run "mooring migrate" first/)
+  }
+  expect(await migrateSqlite(path)).toEqual(["006-lighter-writes"])
+  const storage = await openSqliteStorage(path, { serve: true })
+  const kept = [1, 3, 2].map((ms) => keep(storage, { connectedAt: after(ms) }))
+  const [first, last, middle] = (await Promise.all(kept)).map(({ id }) => id)
+  const { items } = await storage.accounts.list(acme, {}, { limit: 9 })
+  expect(items.map(({ id }) => id)).toEqual([last, middle, first] as string[])
+  await storage.close()
+  using db = new Database(path)
+  const index = db.query<{ name: string; desc: number }, []>("pragma index_xinfo(accounts_newest)").all()
+  const inOrder = index.slice(0, 4).map(({ name, desc }) => `${name} ${desc}`)
+  expect(inOrder).toEqual(["tenant 0", "environment 0", "connected_at 0", "id 0"])
 })
 
 describe("the files", () => {

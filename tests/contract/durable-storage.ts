@@ -34,8 +34,12 @@ export interface DurableDatabase {
   drop(): Promise<void>
 }
 
-/** What only storages promise that outlive their process. */
-export function durableStorageContract(adapter: string, create: () => Promise<DurableDatabase>): void {
+/** What only storages promise that outlive their process. Migrations of their own come after those that all have. */
+export function durableStorageContract(
+  adapter: string,
+  create: () => Promise<DurableDatabase>,
+  ownMigrations: readonly string[] = [],
+): void {
   describe(`${adapter} keeps the contract of a durable storage`, () => {
     let database: DurableDatabase
     beforeEach(async () => {
@@ -44,7 +48,7 @@ export function durableStorageContract(adapter: string, create: () => Promise<Du
     afterEach(async () => {
       await database.drop()
     })
-    describe("migrations", () => migrationsContract(() => database))
+    describe("migrations", () => migrationsContract(() => database, [...sharedMigrations, ...ownMigrations]))
     describe("kept", () => {
       beforeEach(() => database.migrate())
       keptContract(() => database)
@@ -77,9 +81,9 @@ export function durableStorageContract(adapter: string, create: () => Promise<Du
   })
 }
 
-const migrations = ["001-connect", "002-token-life", "003-events", "004-inspect", "005-scale"]
+const sharedMigrations = ["001-connect", "002-token-life", "003-events", "004-inspect", "005-scale"]
 
-function migrationsContract(database: () => DurableDatabase): void {
+function migrationsContract(database: () => DurableDatabase, migrations: readonly string[]): void {
   const pretendNewer = () =>
     database().query(
       "insert into migrations (name, applied_at) select '999-later', max(applied_at) from migrations",
@@ -94,7 +98,7 @@ function migrationsContract(database: () => DurableDatabase): void {
 
   test("of several that migrate at once one does the work", async () => {
     const applied = await Promise.all([database().migrate(), database().migrate(), database().migrate()])
-    expect(applied.flat()).toEqual(migrations)
+    expect(applied.flat()).toEqual([...migrations])
   })
 
   test("of several processes that migrate at once one does the work", async () => {

@@ -65,25 +65,26 @@ function positionParameters(after: AccountPosition | undefined): Row {
   return after ? { after_connected_at: after.connectedAt.getTime(), after_id: exactText(after.id) } : {}
 }
 
-const inserted = `insert into accounts (${columns}, ${credentialTable.columns}, ${planTable.columns}, search, connections)
-  values (${accountTable.places}, ${credentialTable.places}, ${planTable.places}, ?, ?)
+const written = [accountTable, credentialTable, planTable].flatMap(({ columns }) => columns.split(", "))
+const insertedColumns = [...written, "search", "connections"]
+const place = (column: string) => `?${insertedColumns.indexOf(column) + 1}`
+/** None where it is gone: the account outlives it. */
+const appThere = `(select id from oauth_apps where tenant = ${place("[tenant]")}
+  and environment = ${place("[environment]")} and id = ${place("[oauth_app_id]")})`
+const inserted = `insert into accounts (${insertedColumns.join(", ")})
+  values (${insertedColumns.map((column) => (column === "[oauth_app_id]" ? appThere : place(column))).join(", ")})
   on conflict (tenant, environment, provider, platform_account_id)`
 
-/** The values of an account's row, with no app where it is gone: the account outlives it. */
-function accountWriter({
-  db,
-}: Pick<Sqlite, "db">): (given: Omit<ConnectedAccount, "event">, connections: number) => SqlValue[] {
-  const findApp = db.query<Row, [Row]>(`select id from oauth_apps where ${owned} and id = $id`)
-  return ({ account, credentials, plan }, connections) => {
-    const app = account.oauthAppId === null ? null : findApp.get(oursWithId(account, account.oauthAppId))
-    return [
-      ...accountTable.values({ ...account, oauthAppId: app && account.oauthAppId }),
-      ...credentialTable.values(credentials),
-      ...planTable.values(plan),
-      searchText(account),
-      connections,
-    ]
-  }
+/** The values of an account's row, for {@link inserted}. */
+function valuesOf(given: Omit<ConnectedAccount, "event">, connections: number): SqlValue[] {
+  const { account, credentials, plan } = given
+  return [
+    ...accountTable.values(account),
+    ...credentialTable.values(credentials),
+    ...planTable.values(plan),
+    searchText(account),
+    connections,
+  ]
 }
 
 /**
@@ -91,11 +92,11 @@ function accountWriter({
  * held already is held for longer, and for the newer flow; any other is left as it is.
  */
 export function accountHolder({ db }: Pick<Sqlite, "db">): (given: Omit<ConnectedAccount, "event">) => void {
-  const valuesOf = accountWriter({ db })
   const hold = db.query<never, SqlValue[]>(
     `${inserted} do update set health_detail = excluded.health_detail,
        reference = coalesce(excluded.reference, reference), updated_at = excluded.updated_at
-     where health = 'unconfirmed'`,
+     where health = 'unconfirmed'
+     returning id`,
   )
   return (given) => {
     hold.run(...valuesOf(given, 0))
@@ -114,7 +115,6 @@ export function accountKeeper({
   again: EventType,
 ) => { readonly account: Account; readonly created: boolean } {
   const record = eventRecorder({ db })
-  const valuesOf = accountWriter({ db })
   // Nothing of it stays that the connect did not bring.
   const wasHeld = "accounts.health = 'unconfirmed'"
   const keepsRefreshToken = `(excluded.refresh_token is null and not ${wasHeld})`

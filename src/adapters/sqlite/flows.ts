@@ -24,10 +24,12 @@ export function sqliteFlows({ db, write, reads }: Sqlite): ConnectFlows {
        where id = $id and status = 'pending' and expires_at > $now returning ${columns}`,
     ),
     findById: db.query<Row, [Row]>(`select ${columns} from flows where id = $id`),
+    findStatus: db.query<Pick<ConnectFlow, "status">, [Row]>("select status from flows where id = $id"),
     change: db.query<never, [Row]>(
-      `update flows set status = $status, failure = $failure, account_ids = $account_ids,
-         calls = $calls, callback_mac = $callback_mac, expires_at = $expires_at,
-         taken_at = $taken_at, completed_at = $completed_at, candidates = $candidates where id = $id`,
+      `update flows set status = $status, candidates = $candidates, failure = coalesce($failure, failure),
+         account_ids = coalesce($account_ids, account_ids), calls = coalesce($calls, calls),
+         expires_at = coalesce($expires_at, expires_at), completed_at = coalesce($completed_at, completed_at)
+       where id = $id`,
     ),
     findOffered: db.query<Row & { readonly candidates: Sealed }, [Row]>(
       `select ${columns}, candidates from flows where id = $id and status in ('choosing', 'confirming')`,
@@ -47,7 +49,8 @@ export function sqliteFlows({ db, write, reads }: Sqlite): ConnectFlows {
     forgetUnconfirmed: db.query<never, [Row]>(
       `delete from accounts where id in
          (select id from accounts where health = 'unconfirmed' and updated_at <= $until
-          order by updated_at, id limit $limit)`,
+          order by updated_at, id limit $limit)
+       returning id`,
     ),
   }
 
@@ -60,26 +63,15 @@ export function sqliteFlows({ db, write, reads }: Sqlite): ConnectFlows {
     return flow.oauthAppId === null ? null : (findApp(flow, flow.oauthAppId) ?? null)
   }
 
-  function findIn(id: string, ...statuses: readonly ConnectFlow["status"][]): ConnectFlow | undefined {
-    const flow = findById(id)
-    return flow && statuses.includes(flow.status) ? flow : undefined
+  function isIn(id: string, ...statuses: readonly ConnectFlow["status"][]): boolean {
+    const flow = sql.findStatus.get({ id: exactText(id) })
+    return flow !== null && statuses.includes(flow.status)
   }
 
-  /** Writes what may change of a flow. Candidates that are not given are forgotten. */
-  function change(flow: ConnectFlow, candidates: Sealed | null = null): void {
-    const { id, status, failure, accountIds, calls, callbackMac, expiresAt, takenAt, completedAt } = flow
-    const changeable = {
-      id,
-      status,
-      failure,
-      accountIds,
-      calls,
-      callbackMac,
-      expiresAt,
-      takenAt,
-      completedAt,
-    }
-    sql.change.run({ ...toRow(changeable), candidates: candidates && storableText(candidates) })
+  /** Candidates that are not given are forgotten; all else that is not given stays. */
+  function change(id: string, changed: FlowChange, candidates: Sealed | null = null): void {
+    const forgotten = candidates && storableText(candidates)
+    sql.change.run({ ...unchanged, ...toRow(changed), id: exactText(id), candidates: forgotten })
   }
 
   return {
@@ -115,35 +107,27 @@ export function sqliteFlows({ db, write, reads }: Sqlite): ConnectFlows {
 
     connect: (id, accounts, now, calls) =>
       write(() => {
-        const flow = findIn(id, "exchanging", "choosing", "confirming")
-        if (!flow) return undefined
+        if (!isIn(id, "exchanging", "choosing", "confirming")) return undefined
         refuseTwins(accounts.map(({ account }) => account))
         const kept = accounts.map((account) => keepAccount(account, "account.reconnected").account)
-        change({
-          ...flow,
-          status: "connected",
-          accountIds: kept.map((account) => account.id),
-          completedAt: now,
-          ...(calls && { calls }),
-        })
+        const accountIds = kept.map((account) => account.id)
+        change(id, { status: "connected", accountIds, completedAt: now, ...(calls && { calls }) })
         return kept
       }),
 
     offer: (id, candidates, expiresAt, calls) =>
       write(() => {
-        const flow = findIn(id, "exchanging")
-        if (!flow) return false
-        change({ ...flow, status: "choosing", expiresAt, ...(calls && { calls }) }, candidates)
+        if (!isIn(id, "exchanging")) return false
+        change(id, { status: "choosing", expiresAt, ...(calls && { calls }) }, candidates)
         return true
       }),
 
     hold: (id, accounts, candidates, expiresAt, calls) =>
       write(() => {
-        const flow = findIn(id, "exchanging", "choosing")
-        if (!flow) return false
+        if (!isIn(id, "exchanging", "choosing")) return false
         refuseTwins(accounts.map(({ account }) => account))
         for (const account of accounts) holdAccount(account)
-        change({ ...flow, status: "confirming", expiresAt, ...(calls && { calls }) }, candidates)
+        change(id, { status: "confirming", expiresAt, ...(calls && { calls }) }, candidates)
         return true
       }),
 
@@ -156,9 +140,8 @@ export function sqliteFlows({ db, write, reads }: Sqlite): ConnectFlows {
 
     fail: (id, failure, event, now, calls) =>
       write(() => {
-        const flow = findIn(id, "exchanging", "choosing")
-        if (!flow) return false
-        change({ ...flow, status: "failed", failure, completedAt: now, ...(calls && { calls }) })
+        if (!isIn(id, "exchanging", "choosing")) return false
+        change(id, { status: "failed", failure, completedAt: now, ...(calls && { calls }) })
         record(event)
         return true
       }),
@@ -174,7 +157,7 @@ export function sqliteFlows({ db, write, reads }: Sqlite): ConnectFlows {
         if (!row || row.status !== seen.status) return false
         const status = abandonedAs[seen.status]
         if (!status) return false
-        change({ ...fromRow(row), status, failure, completedAt: now })
+        change(seen.id, { status, failure, completedAt: now })
         record(event)
         return true
       }),
@@ -186,6 +169,12 @@ export function sqliteFlows({ db, write, reads }: Sqlite): ConnectFlows {
       write(() => sql.forgetUnconfirmed.run({ until: updatedUntil.getTime(), limit }).changes),
   }
 }
+
+/** What an end, or a step on the way to it, changes of a flow. */
+type FlowChange = Pick<ConnectFlow, "status"> &
+  Partial<Pick<ConnectFlow, "failure" | "accountIds" | "calls" | "expiresAt" | "completedAt">>
+
+const unchanged: Row = { failure: null, account_ids: null, calls: null, expires_at: null, completed_at: null }
 
 function oldest(status: ConnectFlow["status"], time: string, until: string): string {
   return `select * from

@@ -5,6 +5,7 @@ import tokenLife from "./migrations/002-token-life.sql" with { type: "text" }
 import events from "./migrations/003-events.sql" with { type: "text" }
 import inspect from "./migrations/004-inspect.sql" with { type: "text" }
 import scale from "./migrations/005-scale.sql" with { type: "text" }
+import lighterWrites from "./migrations/006-lighter-writes.sql" with { type: "text" }
 
 /** In the order of their numbers; what has been released is never changed. */
 const migrations = [
@@ -13,6 +14,7 @@ const migrations = [
   { name: "003-events", sql: events },
   { name: "004-inspect", sql: inspect },
   { name: "005-scale", sql: scale },
+  { name: "006-lighter-writes", sql: lighterWrites },
 ]
 
 /**

@@ -1,6 +1,7 @@
-import type { Health } from "../../domain/account.ts"
+import type { Account, Health } from "../../domain/account.ts"
 import { exactText, storableText } from "../../domain/account-search.ts"
 import type { DomainEvent } from "../../domain/event.ts"
+import type { Owner } from "../../domain/owner.ts"
 import type {
   AccountTokens,
   DueQuery,
@@ -67,9 +68,11 @@ export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
 
   return {
     async read(owner, id) {
-      reads.begin()
-      const row = sql.find.get(oursWithId(owner, id))
-      return row ? toHeld(row) : undefined
+      const held = reads.remember(accountName(id), () => {
+        const row = sql.find.get(oursWithId(owner, id))
+        return row ? toHeld(row) : undefined
+      })
+      return held && isOf(owner, held.account) ? held : undefined
     },
 
     claim: (claim, asked) =>
@@ -137,6 +140,15 @@ export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
   }
 }
 
+/** The name under which a read account is remembered. */
+export function accountName(id: string): string {
+  return `account\n${id}`
+}
+
+function isOf({ tenant, environment }: Owner, account: Account): boolean {
+  return account.tenant === tenant && account.environment === environment
+}
+
 interface Due {
   readonly id: string
   readonly oauth_app_id: string | null
@@ -165,9 +177,9 @@ function statements(db: Statements) {
     ),
     lease: db.query<never, [Row]>(
       `update accounts set fence = fence + 1, lease_until = $until, sent_at = coalesce($sent_at, sent_at)
-       where id = $id`,
+       where id = $id returning id`,
     ),
-    prolong: db.query<never, [Row]>(`update accounts set lease_until = $until where ${holders}`),
+    prolong: db.query<never, [Row]>(`update accounts set lease_until = $until where ${holders} returning id`),
     renew: db.query<Row, [Row]>(
       `update accounts set
          token_expires_at = $token_expires_at,
@@ -198,7 +210,7 @@ function statements(db: Statements) {
          failures = $failures,
          retry_at = $retry_at,
          last_failure = $last_failure
-       where ${holders}`,
+       where ${holders} returning id`,
     ),
     longestDue: db.query<Due, [Row]>(
       `select ${dueColumns} from accounts where provider = $provider and due_at <= $now
@@ -240,7 +252,8 @@ function statements(db: Statements) {
     ),
     changeHealth: db.query<never, [Row]>(
       `update accounts set health = $health, health_detail = $health_detail, updated_at = $updated_at
-       where id = $account_id and fence = $fence and health = $seen_health`,
+       where id = $account_id and fence = $fence and health = $seen_health
+       returning id`,
     ),
     noteLost: db.query<{ readonly id: string; readonly reference: string | null }, [Row]>(
       `update accounts set health_detail = $health_detail, updated_at = $updated_at
@@ -248,7 +261,7 @@ function statements(db: Statements) {
          and platform_account_id not in (select value from json_each($kept))
        returning id, reference`,
     ),
-    remove: db.query<never, [Row]>(`delete from accounts where ${owned} and id = $id`),
+    remove: db.query<never, [Row]>(`delete from accounts where ${owned} and id = $id returning id`),
     countOfPerson: db.query<{ accounts: number }, [Row]>(
       `select count(*) as accounts from accounts where ${ofPerson}`,
     ),

@@ -1,6 +1,8 @@
 import type { Database } from "bun:sqlite"
+import { recent } from "./recent.ts"
 
-const maxRemembered = 10_000
+/** So many at the least, and twice as many at the most: an account with its app takes 2 KB. */
+const fewestRemembered = 2_000
 
 export interface TurnReads {
   /**
@@ -12,8 +14,8 @@ export interface TurnReads {
   end(): void
   /**
    * What `read` answers, or has answered under this name since the database last changed under another process's
-   * hands or was {@link forget}ed. Nothing that was not found is remembered. For rows that are read with
-   * every call and change seldom; whoever changes one forgets it in the same work.
+   * hands or was {@link forget}ed. Nothing is remembered that was not found, or that was read within a write. For rows
+   * that are read with every call and change seldom; whoever changes one forgets it in the same work.
    */
   remember<Value extends object>(name: string, read: () => Value | undefined): Value | undefined
   /** Without a name, everything. */
@@ -31,7 +33,7 @@ export function turnReads(db: Database): TurnReads {
     commit: db.query<never, []>("commit"),
     version: db.query<{ readonly data_version: number }, []>("pragma data_version"),
   }
-  const remembered = new Map<string, object>()
+  const remembered = recent<object>(fewestRemembered)
   let version: number | undefined
   let open = false
 
@@ -41,6 +43,11 @@ export function turnReads(db: Database): TurnReads {
     sql.begin.run()
     open = true
     setImmediate(end)
+    forgetWhatOthersChanged()
+  }
+
+  /** Within a transaction, so that nobody changes anything meanwhile. */
+  function forgetWhatOthersChanged(): void {
     try {
       const now = sql.version.get()?.data_version
       if (now !== version) remembered.clear()
@@ -66,15 +73,12 @@ export function turnReads(db: Database): TurnReads {
     end,
     remember<Value extends object>(name: string, read: () => Value | undefined) {
       begin()
-      // A write sees more than what is remembered may tell.
-      if (!open) return read()
+      if (!open) forgetWhatOthersChanged()
       const held = remembered.get(name)
       if (held) return held as Value
       const found = read()
-      if (found) {
-        if (remembered.size >= maxRemembered) remembered.clear()
-        remembered.set(name, found)
-      }
+      // What a write reads may be its own, and undone.
+      if (found && open) remembered.set(name, found)
       return found
     },
     forget(name) {
