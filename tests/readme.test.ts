@@ -9,7 +9,17 @@ const readme = readFileSync(join(import.meta.dir, "../README.md"), "utf8")
 test("the README's figures are those of the benchmarks' kept results", () => {
   const results = readResults()
   expect([...results.keys()].toSorted()).toEqual(
-    ["callback", "instances", "memory", "scale", "soak-sqlite", "start", "startup", "token"].toSorted(),
+    [
+      "callback",
+      "instances",
+      "memory",
+      "scale",
+      "soak-postgres",
+      "soak-sqlite",
+      "start",
+      "startup",
+      "token",
+    ].toSorted(),
   )
   // `bun run bench table --keep` puts them there.
   expect(withFigures(readme, figuresOf(results))).toBe(readme)

@@ -13,7 +13,7 @@ export function newId(prefix: IdPrefix, now: Date, random: Uint8Array): string {
   const at = (i: number): number => random[i] ?? 0
   const time = now.getTime()
   // 48 bits of time, 128 random ones and four zeros, twenty at a time: every call makes several ids.
-  let text = `${prefix}_${base32(Math.floor(time / 2 ** 28))}${base32((time / 256) & 0xfffff)}`
+  let text = `${prefix}_${base32(Math.floor(time / 2 ** 28) & 0xfffff)}${base32((time / 256) & 0xfffff)}`
   text += base32(((time & 255) << 12) | (at(0) << 4) | (at(1) >> 4))
   text += base32(((at(1) & 15) << 16) | (at(2) << 8) | at(3))
   for (let i = 4; i < 14; i += 5) {

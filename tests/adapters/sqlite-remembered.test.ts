@@ -227,6 +227,10 @@ describe("a write to accounts", () => {
       "delete from accounts",
       "insert into accounts values ('d', null) returning name",
       "insert or replace\n into accounts values ('d', null)",
+      "update or ignore main.accounts set name = 'x'",
+      'update "accounts" set name = 1',
+      "update [accounts] set name = 1",
+      "delete\n  from accounts",
     ])
       expect(() => statements.query(write)).toThrow("must be returning id")
     expect(statements.query("insert into notes values ('n')").run().changes).toBe(1)

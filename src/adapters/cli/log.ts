@@ -4,7 +4,7 @@ import { gatheredLines } from "./gathered-lines.ts"
 const levels = ["debug", "info", "warn", "error"] as const
 type Level = (typeof levels)[number]
 
-/** What is known; `undefined` facts are left out. Nothing that a line could not be made of. */
+/** What is known; `undefined` facts are left out. None is named `level`, `time` or `msg`, which each line has. */
 export type Facts = Readonly<Record<string, string | number | boolean | null | undefined>>
 
 export type Log = Readonly<Record<Level, (facts: Facts, message: string) => void>>

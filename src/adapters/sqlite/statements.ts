@@ -54,5 +54,5 @@ export function tellingOfAccounts(db: Statements, changed: (id: string) => void)
   }
 }
 
-const writesAccounts = /\b(?:into|update|delete from)\s+accounts\b/i
+const writesAccounts = /\b(?:into|update(?:\s+or\s+\w+)?|delete\s+from)\s+(?:main\s*\.\s*)?["'`[]?accounts\b/i
 const saysWhich = /\breturning\s+(?:id\b|\[id\])/i

@@ -1,7 +1,7 @@
 import type { Database } from "bun:sqlite"
 import { recent } from "./recent.ts"
 
-/** So many at the least, and twice as many at the most: an account with its app takes 2 KB. */
+/** So many at the least, and twice as many at the most: an account with its app takes 2 KB, with the longest tokens 40. */
 const fewestRemembered = 2_000
 
 export interface TurnReads {

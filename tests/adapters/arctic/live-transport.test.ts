@@ -260,3 +260,16 @@ test("the transport never finds the scope that it serves", async () => {
   expect(answer.body).toBe("{}")
   uninstall()
 })
+
+test("an answered call leaves nothing behind that keeps a process alive", async () => {
+  const transportFile = new URL("../../../src/adapters/arctic/live-transport.ts", import.meta.url).pathname
+  const script = `import { liveTransport } from ${JSON.stringify(transportFile)}
+    const call = { method: "GET", url: ${JSON.stringify(`${base}/`)}, headers: {}, body: null }
+    await liveTransport({ allowInsecureLoopback: true })(call, { timeoutMs: 30_000, maxBytes: 1000 })`
+  const child = Bun.spawn([process.execPath, "-e", script], { stdio: ["ignore", "ignore", "inherit"] })
+  const patience = Promise.withResolvers<string>()
+  const timer = setTimeout(patience.resolve, 20_000, "still alive")
+  expect(await Promise.race([child.exited, patience.promise])).toBe(0)
+  clearTimeout(timer)
+  child.kill()
+})
