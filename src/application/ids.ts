@@ -3,8 +3,8 @@ import type { Clock, RandomBytes } from "../ports/crypto.ts"
 
 export type Ids = (prefix: IdPrefix) => string
 
-const sequenceBytes = 2
-const maxSequence = 256 ** sequenceBytes - 1
+/** Two bytes' worth. */
+const maxSequence = 256 ** 2 - 1
 
 /**
  * Ids in the order in which this process made them, within a millisecond and over a clock that steps back too,
@@ -22,9 +22,9 @@ export function ids(deps: { readonly now: Clock; readonly randomBytes: RandomByt
     } else {
       sequence++
     }
-    const bytes = new Uint8Array(idRandomBytes)
-    bytes.set([sequence >> 8, sequence & 255])
-    bytes.set(deps.randomBytes(idRandomBytes - sequenceBytes), sequenceBytes)
+    const bytes = deps.randomBytes(idRandomBytes)
+    bytes[0] = sequence >> 8
+    bytes[1] = sequence & 255
     return newId(prefix, new Date(time), bytes)
   }
   return (prefix) =>

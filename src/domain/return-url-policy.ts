@@ -40,6 +40,8 @@ const hiddenByBytes = /\xc2[\x80-\x9f]|[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f]|\xf
 export class ReturnUrlPolicy {
   readonly #covers: (url: URL) => boolean
   readonly #refusal: string
+  /** Most people of an app come back to the same address; what it was accepted by does not change. */
+  #last: { readonly raw: string; readonly accepted: ReturnUrl } | undefined
 
   constructor(allowedReturnUrls: readonly string[]) {
     const entries = allowedReturnUrls.map(readEntry)
@@ -57,6 +59,11 @@ export class ReturnUrlPolicy {
 
   /** Throws `return_url_refused`, whose message says what to change. */
   accept(raw: string): ReturnUrl {
+    if (this.#last?.raw !== raw) this.#last = { raw, accepted: this.#judge(raw) }
+    return this.#last.accepted
+  }
+
+  #judge(raw: string): ReturnUrl {
     const parsed = parseReturnUrl(raw)
     if (typeof parsed === "string") throw refused(parsed)
     if (parsed.search !== "" && bringsResult(parsed.search)) {

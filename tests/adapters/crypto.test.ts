@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test"
 import { createDecipheriv, createHash, createHmac, randomBytes } from "node:crypto"
+import fc from "fast-check"
 import { keyMint } from "../../src/adapters/crypto/key-mint.ts"
 import { deriveKey, type Keyring, type MasterKey } from "../../src/adapters/crypto/keyring.ts"
 import { randomPool } from "../../src/adapters/crypto/random-pool.ts"
 import { aesSecretBox } from "../../src/adapters/crypto/secret-box.ts"
-import { hmacSigner } from "../../src/adapters/crypto/signer.ts"
+import { hmacSigner, sameText } from "../../src/adapters/crypto/signer.ts"
 import { newId } from "../../src/domain/id.ts"
 import { SealBroken, type SealedPlace } from "../../src/ports/crypto.ts"
 import { secretBoxContract } from "../contract/secret-box.ts"
@@ -73,6 +74,48 @@ test("no nonce comes twice in a hundred thousand seals", async () => {
   const nonces = new Set<string>()
   for (let i = 0; i < 100_000; i++) nonces.add((await box.seal("x", place)).split(".")[2]?.slice(0, 16) ?? "")
   expect(nonces.size).toBe(100_000)
+})
+
+describe("texts are the same", () => {
+  const text = fc.string({ unit: "binary", maxLength: 70 }).map((given) => given.toWellFormed())
+
+  test("only where each character is", () => {
+    fc.assert(fc.property(text, text, (a, b) => sameText(a, b) === (a === b)))
+    fc.assert(fc.property(text, (a) => sameText(a, a)))
+  })
+
+  test("whatever was compared before", () => {
+    fc.assert(
+      fc.property(
+        text,
+        fc.nat(69),
+        fc.string({ unit: "binary", minLength: 1, maxLength: 1 }),
+        (a, i, letter) => {
+          const b = (a.slice(0, i) + letter + a.slice(i + 1)).toWellFormed()
+          sameText("x".repeat(64), "\u{1F600}".repeat(32))
+          return sameText(a, b) === (a === b) && sameText(b, a) === (a === b)
+        },
+      ),
+      { numRuns: 2000 },
+    )
+  })
+
+  test.each([
+    ["", "\0"],
+    ["a", "a\0"],
+    ["\u00e9", "e\u0301"],
+    ["a".repeat(64), `${"a".repeat(63)}b`],
+    [`${"\u20ac".repeat(60)}a`, `${"\u20ac".repeat(60)}b`],
+    ["a".repeat(65), `${"a".repeat(64)}b`],
+    ["\u{1F600}".repeat(40), "ab".repeat(40)],
+  ])("and not %p and %p", (a, b) => {
+    expect([sameText(a, b), sameText(b, a), sameText(a, a), sameText(b, b)]).toEqual([
+      false,
+      false,
+      true,
+      true,
+    ])
+  })
 })
 
 describe("the signer", () => {

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from "bun:test"
+import fc from "fast-check"
 import type { Sealed } from "../../src/domain/sealed.ts"
 import { SealBroken, type SealedPlace, type SecretBox } from "../../src/ports/crypto.ts"
 
@@ -42,6 +43,24 @@ export function secretBoxContract(adapter: string, open: () => SecretBox): void 
       ["a long text", "x".repeat(100_000)],
     ])("what was sealed opens again: %s", async (_, text) => {
       expect(await box.open(await box.seal(text, place), place)).toBe(text)
+    })
+
+    test("whatever the lengths of the text and of its place, and whatever is opened beside it", async () => {
+      const text = fc.string({ unit: "grapheme", minLength: 0, maxLength: 6000, size: "max" })
+      const cases = fc.array(fc.tuple(text, fc.string({ maxLength: 2000, size: "max" })), {
+        minLength: 1,
+        maxLength: 4,
+      })
+      await fc.assert(
+        fc.asyncProperty(cases, async (given) => {
+          const sealed = await Promise.all(given.map(([text, row]) => box.seal(text, { ...place, row })))
+          const opened = await Promise.all(
+            given.map(([, row], i) => box.open(sealed[i] as Sealed, { ...place, row })),
+          )
+          expect(opened).toEqual(given.map(([text]) => text.toWellFormed()))
+        }),
+        { numRuns: 100, endOnFailure: true },
+      )
     })
 
     test("a sealed text does not show what it holds", async () => {

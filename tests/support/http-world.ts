@@ -3,6 +3,7 @@ import { SignJWT } from "jose"
 import { type Application, httpApp } from "../../src/adapters/http/app.ts"
 import { authentication, type DashboardTokenRules } from "../../src/adapters/http/authentication.ts"
 import { type AccessEntry, edge } from "../../src/adapters/http/edge.ts"
+import { everyAnswer } from "../../src/adapters/http/every-answer.ts"
 import { type RateLimits, unlimited } from "../../src/adapters/http/rate-limit.ts"
 import { readAccounts } from "../../src/application/accounts.ts"
 import { authenticateKey, manageApiKeys } from "../../src/application/api-keys.ts"
@@ -114,7 +115,7 @@ export function httpWorld(options: HttpWorldOptions = {}) {
     apiKeys,
     entries,
     faultsSeen: faults,
-    routes: () => httpApp(application, onFault).routes,
+    routes: () => httpApp(application, everyAnswer(false), onFault).routes,
     call,
 
     /** A stored API key's text. */

@@ -21,8 +21,10 @@ export function gatheredLines(descriptor: number): GatheredLines {
   let waiting = Buffer.alloc(0)
 
   function flush(): void {
-    if (lines !== "" && waiting.length < mostWaitingBytes)
-      waiting = Buffer.concat([waiting, Buffer.from(lines)])
+    if (lines !== "" && waiting.length < mostWaitingBytes) {
+      const bytes = Buffer.from(lines)
+      waiting = waiting.length === 0 ? bytes : Buffer.concat([waiting, bytes])
+    }
     lines = ""
     try {
       while (waiting.length > 0) waiting = waiting.subarray(writeSync(descriptor, waiting))

@@ -19,9 +19,10 @@ export function keyMint(randomBytes: RandomBytes): KeyMint {
     },
 
     read(text) {
-      const [, body, environment, id, sum] = form.exec(text) ?? []
-      if (!body || !id || checksum(body) !== sum || !isId("key", `key_${id}`)) return undefined
-      return { id: `key_${id}`, environment: environment === "live" ? "live" : "test" }
+      const [, body, environment, rest, sum] = form.exec(text) ?? []
+      if (!body || checksum(body) !== sum) return undefined
+      const id = `key_${rest}`
+      return isId("key", id) ? { id, environment: environment === "live" ? "live" : "test" } : undefined
     },
 
     fits: (text, key) => sameText(digest(text), key.digest),

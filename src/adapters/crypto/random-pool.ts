@@ -13,9 +13,11 @@ export function randomPool(): RandomBytes {
       crypto.getRandomValues(pool)
       used = 0
     }
-    const bytes = pool.slice(used, used + count)
-    pool.fill(0, used, used + count)
-    used += count
+    const bytes = new Uint8Array(count)
+    for (let i = 0; i < count; i++, used++) {
+      bytes[i] = pool[used] ?? 0
+      pool[used] = 0
+    }
     return bytes
   }
 }

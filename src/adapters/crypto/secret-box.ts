@@ -4,6 +4,7 @@ import { deriveKey, type Keyring, type MasterKey } from "./keyring.ts"
 import { nodeCrypto } from "./node-crypto.ts"
 
 const version = "v1"
+const prefix = `${version}.`
 const nonceBytes = 12
 const tagBytes = 16
 const maxCachedKeys = 10_000
@@ -25,12 +26,14 @@ export function aesSecretBox(keyring: Keyring, randomBytes: RandomBytes): Secret
     },
 
     async open(sealed, place) {
-      const [form, keyId, text, ...rest] = sealed.split(".")
-      if (form !== version || text === undefined || rest.length > 0)
+      const afterKey = sealed.indexOf(".", prefix.length)
+      if (!sealed.startsWith(prefix) || afterKey < 0 || sealed.includes(".", afterKey + 1))
         throw new SealBroken("a sealed value has no known form")
+      const keyId = sealed.slice(prefix.length, afterKey)
       const key = keyring.find((candidate) => candidate.id === keyId)
       if (!key) throw new SealBroken(`no configured key has the id ${keyId}; add it to ENCRYPTION_KEYS`)
-      const bytes = Buffer.from(text, "base64url")
+      const text = sealed.slice(afterKey + 1)
+      const bytes = written(sealedRoom, text, "base64url")
       // Node skips what is not base64url and ignores spare bits: one value must not have several spellings.
       if (bytes.toString("base64url") !== text) throw new SealBroken("a sealed value is garbled")
       if (bytes.length < nonceBytes + tagBytes) throw new SealBroken("a sealed value is too short")
@@ -53,7 +56,19 @@ export function aesSecretBox(keyring: Keyring, randomBytes: RandomBytes): Secret
 }
 
 function additionalData(keyId: string, place: SealedPlace): Buffer {
-  return Buffer.from(JSON.stringify([version, keyId, place.tenant, place.table, place.row, place.column]))
+  const text = JSON.stringify([version, keyId, place.tenant, place.table, place.row, place.column])
+  return written(placeRoom, text, "utf8")
+}
+
+/** Written over with each value that is opened, and with each place: nothing in them is secret. */
+const sealedRoom = Buffer.allocUnsafeSlow(16 * 1024)
+const placeRoom = Buffer.allocUnsafeSlow(4 * 1024)
+const mostBytesOfACharacter = 3
+
+/** The bytes of a text, where there is room for them without a buffer of their own; they hold until the next call. */
+function written(room: Buffer, text: string, encoding: "utf8" | "base64url"): Buffer {
+  if (text.length * mostBytesOfACharacter > room.length) return Buffer.from(text, encoding)
+  return room.subarray(0, room.write(text, encoding))
 }
 
 /** Deriving costs more than sealing; the cache is bounded, since tenants are not. */

@@ -23,6 +23,7 @@ import { callbackRoutes, startRoutes } from "./connect-routes.ts"
 import { contextOf } from "./context.ts"
 import { docsRoutes } from "./docs-routes.ts"
 import { eventRoutes } from "./event-routes.ts"
+import type { EveryAnswer } from "./every-answer.ts"
 import { healthRoutes } from "./health-routes.ts"
 import { readJson, refuseBody } from "./json-body.ts"
 import { oauthAppRoutes } from "./oauth-app-routes.ts"
@@ -54,7 +55,11 @@ export interface Application {
 }
 
 /** The routes. Elysia's defaults that are not ours: the host decides no path, nothing is dropped silently, no slash is forgiven. */
-export function httpApp(application: Application, onFault: (fault: unknown, requestId: string) => void) {
+export function httpApp(
+  application: Application,
+  answers: Pick<EveryAnswer, "json">,
+  onFault: (fault: unknown, requestId: string) => void,
+) {
   const app = new Elysia({ handler: { standardHostname: false }, normalize: false, strictPath: true })
     // Before the routes: placed after, it would miss what fails in parse and derive.
     .onError({ as: "global" }, ({ error, request, route }) => {
@@ -76,6 +81,12 @@ export function httpApp(application: Application, onFault: (fault: unknown, requ
       contextOf(request).route = route
       if (request.url.includes("?") && isClosed(request.method, route)) refuseQuery(request.url)
     })
+    .mapResponse({ as: "global" }, ({ request, responseValue, set }) => {
+      if (!isRecord(responseValue)) return
+      const context = contextOf(request)
+      context.hardened = answers.json(responseValue, Number(set.status ?? 200), context.id)
+      return context.hardened
+    })
     .use(oauthAppRoutes(application.oauthApps, application.checkApp, application.redirectUri))
     .use(callbackRoutes(application.complete))
     .use(choosingRoutes(application.choose))
@@ -95,6 +106,11 @@ export function httpApp(application: Application, onFault: (fault: unknown, requ
     return route.startsWith("/v1/") && !browserRoutes.includes(route) && !open.has(`${method} ${route}`)
   }
   return app
+}
+
+/** What routes return to be sent as JSON; an answer that is one already, or has no body, is nothing of the kind. */
+function isRecord(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !(value instanceof Response)
 }
 
 /** Where nobody but a person's browser comes, who is better shown a page than a problem document. */

@@ -30,14 +30,14 @@ export function authentication(deps: {
 }): Authenticate {
   const verifyToken = deps.dashboardTokens && laterVerifier(deps.dashboardTokens)
   return async (request, need) => {
-    const header = request.headers.get("authorization")
-    if (header === null || !/^bearer /i.test(header)) {
+    const header = request.headers.get("authorization") ?? ""
+    const credential = /^bearer ([^\s,]+)$/i.exec(header)?.[1]
+    if (credential === undefined && !/^bearer /i.test(header)) {
       throw new ConnectError(
         "unauthenticated",
         "Send Authorization: Bearer with an API key or a dashboard token.",
       )
     }
-    const credential = /^bearer ([^\s,]+)$/i.exec(header)?.[1]
     if (credential === undefined || credential.length > maxTokenCharacters) throw refused()
     if (credential.startsWith("moor_")) {
       const admission = await deps.authenticateKey(credential, need)

@@ -13,6 +13,8 @@ export interface RequestContext {
   route: string | undefined
   /** What a route wants in the log line: ids and reasons, never input. */
   readonly facts: Record<string, string | null>
+  /** The answer, where it was made with the headers that every answer has. */
+  hardened: Response | undefined
 }
 
 const contexts = new WeakMap<Request, RequestContext>()

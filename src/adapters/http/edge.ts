@@ -2,9 +2,11 @@ import { ConnectError, invalidField } from "../../domain/errors.ts"
 import { isId } from "../../domain/id.ts"
 import { isProviderName } from "../../domain/provider.ts"
 import type { FirstNeed } from "../../ports/storage.ts"
+import { type Address, addressReader } from "./address.ts"
 import { type Application, httpApp } from "./app.ts"
 import type { Authenticate } from "./authentication.ts"
 import { openContext, type RequestContext } from "./context.ts"
+import { everyAnswer } from "./every-answer.ts"
 import { problem } from "./problem.ts"
 import type { RateLimits } from "./rate-limit.ts"
 
@@ -49,11 +51,13 @@ const browserPath = /^\/v1\/oauth\/(?!flows\/)[^/]*\/(callback|choose)$/
  * log line. Here and not in Elysia's hooks, since those run after parsing, and not at all for some faults.
  */
 export function edge(deps: EdgeDeps): Edge {
-  const app = httpApp(deps.application, deps.onFault)
+  const answers = everyAnswer(deps.https)
+  const app = httpApp(deps.application, answers, deps.onFault)
   const { takes, methodsOf } = methodsByPath(app.routes)
+  const readAddress = addressReader()
 
   async function answer(request: Request, context: RequestContext): Promise<Response> {
-    const url = readUrl(request)
+    const url = readAddress(request.url)
     const isBrowser = browserPath.test(url.pathname)
     const isSandbox = deps.sandboxPages !== undefined && url.pathname.startsWith("/sandbox/")
     if (isBrowser || isSandbox) await deps.limits.spendBrowser(context.address())
@@ -74,7 +78,7 @@ export function edge(deps: EdgeDeps): Edge {
     return app.handle(request)
   }
 
-  async function admit(request: Request, url: URL, context: RequestContext): Promise<void> {
+  async function admit(request: Request, url: Address, context: RequestContext): Promise<void> {
     try {
       const { principal, found } = await deps.authenticate(request, firstNeed(request.method, url))
       context.principal = principal
@@ -97,6 +101,7 @@ export function edge(deps: EdgeDeps): Edge {
       found: undefined,
       route: undefined,
       facts: {},
+      hardened: undefined,
     })
     let response: Response
     try {
@@ -105,7 +110,7 @@ export function edge(deps: EdgeDeps): Edge {
       if (!(error instanceof ConnectError)) deps.onFault(error, context.id)
       response = problem(error, context.id)
     }
-    harden(response.headers, context.id, deps.https)
+    if (response !== context.hardened) answers.harden(response, context.id)
     const { principal } = context
     deps.onAccess({
       request_id: context.id,
@@ -122,31 +127,17 @@ export function edge(deps: EdgeDeps): Edge {
   }
 }
 
-/** On every answer; pages bring a policy of their own. */
-function harden(headers: Headers, requestId: string, https: boolean): void {
-  headers.set("x-request-id", requestId)
-  headers.set("cache-control", "no-store")
-  headers.set("referrer-policy", "no-referrer")
-  headers.set("x-content-type-options", "nosniff")
-  if (!headers.has("content-security-policy")) {
-    headers.set(
-      "content-security-policy",
-      "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    )
-  }
-  if (https) headers.set("strict-transport-security", "max-age=63072000")
-}
-
 const busyPath = /^\/v1\/(?:oauth\/([a-z]+)\/start|accounts\/(acc_[0-9a-z]+)\/token)$/
 
 /** What the two busiest calls ask the store for first. A reconnect is not among them: its app is its account's. */
-function firstNeed(method: string, url: URL): FirstNeed | undefined {
+function firstNeed(method: string, url: Address): FirstNeed | undefined {
   const [, provider, accountId] = (method === "GET" && busyPath.exec(url.pathname)) || []
   if (accountId !== undefined) return { kind: "account", id: accountId }
   if (provider === undefined || !isProviderName(provider)) return undefined
   if (namesNoId(url.search)) return { kind: "app", provider, id: null }
-  if (url.searchParams.has("account_id")) return undefined
-  const id = url.searchParams.get("oauth_app_id")
+  const query = new URLSearchParams(url.search)
+  if (query.has("account_id")) return undefined
+  const id = query.get("oauth_app_id")
   return id === null || isId("oa", id) ? { kind: "app", provider, id } : undefined
 }
 
@@ -156,20 +147,10 @@ function namesNoId(search: string): boolean {
   return /^(?:\?\w+=[^&]*(?:&\w+=[^&]*)*)?$/.test(search) && !search.includes("_id=")
 }
 
-/** Where `Host` is missing or no URL can have it, Bun leaves but a path in `request.url`. */
-function readUrl(request: Request): URL {
-  const url = URL.parse(request.url)
-  // Bun lets one through. Elysia reads the query to the end of the text, a URL only to the fragment.
-  if (url && request.url.includes("#"))
-    throw new ConnectError("invalid_input", "The address has a #, which no request carries; write it as %23.")
-  if (url) return url
-  throw new ConnectError("invalid_input", "Send a Host header that is a host name, with a port or without.")
-}
-
 /** Elysia makes null of a parameter with such an escape in the path, and takes it as it stands in the query. */
-function refuseBrokenEscapes(url: URL): void {
+function refuseBrokenEscapes(url: Address): void {
   // Most escapes are of ASCII, which are whole by themselves: told so in half the time of decoding them.
-  if (!/%(?![0-7][0-9a-f])/i.test(url.href)) return
+  if (!beyondAscii.test(url.search) && !beyondAscii.test(url.pathname)) return
   try {
     decodeURIComponent(url.pathname + url.search)
   } catch {
@@ -180,10 +161,12 @@ function refuseBrokenEscapes(url: URL): void {
   }
 }
 
+const beyondAscii = /%(?![0-7][0-9a-f])/i
+
 /** Elysia would silently keep the last value of a repeated parameter. */
-function refuseRepeated(url: URL): void {
+function refuseRepeated(url: Address): void {
   if (!url.search.includes("&")) return
-  const names = [...url.searchParams.keys()]
+  const names = [...new URLSearchParams(url.search).keys()]
   const repeated = names.find((name, i) => names.indexOf(name) !== i)
   if (repeated !== undefined)
     throw invalidField(repeated.slice(0, 40), "is there more than once; send it once")
@@ -203,22 +186,26 @@ function methodNotAllowed(allowed: readonly string[], context: RequestContext): 
 function methodsByPath(routes: readonly { readonly method: string; readonly path: string }[]) {
   const patterns = routes.map(({ method, path }) => ({
     method,
+    slashes: slashesIn(path),
     pattern: new RegExp(`^${path.replace(/:[^/]+/g, "[^/]+")}$`),
   }))
-  // Asked before every call: so no pattern is tried that has another method or another number of segments.
-  const alike = Map.groupBy(
-    routes.map(({ method, path }, i) => ({ kind: kindOf(method, path), pattern: patterns[i]?.pattern })),
-    ({ kind }) => kind,
-  )
+  // Asked before every call: so no pattern is tried that has another method.
+  const ofMethod = Map.groupBy(patterns, ({ method }) => method)
   return {
-    takes: (method: string, path: string): boolean =>
-      alike.get(kindOf(method, path))?.some(({ pattern }) => pattern?.test(path)) ?? false,
+    takes(method: string, path: string): boolean {
+      const count = slashesIn(path)
+      return (
+        ofMethod.get(method)?.some(({ slashes, pattern }) => slashes === count && pattern.test(path)) ?? false
+      )
+    },
     methodsOf: (path: string): readonly string[] => [
       ...new Set(patterns.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)),
     ],
   }
 }
 
-function kindOf(method: string, path: string): string {
-  return `${method} ${path.split("/").length}`
+function slashesIn(path: string): number {
+  let count = 0
+  for (let at = path.indexOf("/"); at >= 0; at = path.indexOf("/", at + 1)) count++
+  return count
 }

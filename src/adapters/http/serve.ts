@@ -20,12 +20,14 @@ export function serve(
   edge: Edge,
   options: { readonly host: string; readonly port: number; readonly trustedProxies: number },
 ): Serving {
-  const underWay = new Set<Promise<Response>>()
-  /** Work goes on when its client has gone, and Bun's own `stop` does not wait for it then. */
-  const tracked = (answer: Promise<Response>): Promise<Response> => {
-    underWay.add(answer)
-    return answer.finally(() => underWay.delete(answer))
-  }
+  // Work goes on when its client has gone, and Bun's own `stop` does not wait for it then.
+  let underWay = 0
+  let whenIdle: (() => void) | undefined
+  const idle = (): Promise<void> =>
+    new Promise((resolve) => {
+      whenIdle = resolve
+      if (underWay === 0) resolve()
+    })
   const server = Bun.serve({
     hostname: options.host,
     port: options.port,
@@ -34,12 +36,16 @@ export function serve(
     // Bodies are read as they come and no further than our own limit, which answers with a problem document;
     // Bun's would be a bare 413 that no log line tells of.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-    fetch: (request, server) =>
-      tracked(
-        edge(request, () =>
+    async fetch(request, server) {
+      underWay++
+      try {
+        return await edge(request, () =>
           clientAddress(request, server.requestIP(request)?.address ?? "", options.trustedProxies),
-        ),
-      ),
+        )
+      } finally {
+        if (--underWay === 0) whenIdle?.()
+      }
+    },
     // The edge answers every fault but one of its own log; Bun would show its stack outside production.
     error: () => new Response(null, { status: 500 }),
   })
@@ -48,7 +54,7 @@ export function serve(
     async stop(withinMs = stopWithinMs) {
       const late = Promise.withResolvers<void>()
       const cut = setTimeout(() => late.resolve(server.stop(true)), withinMs)
-      const done = server.stop().then(() => Promise.allSettled(underWay))
+      const done = server.stop().then(idle)
       await Promise.race([done, late.promise]).finally(() => clearTimeout(cut))
     },
   }

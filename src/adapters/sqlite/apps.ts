@@ -104,8 +104,9 @@ export function sqliteApps({ db, write, reads }: Sqlite): OAuthApps {
   }
 }
 
+/** Tenants come last, since they alone are named as somebody likes. */
 function appName({ tenant, environment }: Owner, which: string): string {
-  return JSON.stringify([tenant, environment, which])
+  return `${environment} ${which} ${tenant}`
 }
 
 function ofProvider(app: OAuthApp): Row {

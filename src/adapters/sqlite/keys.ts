@@ -30,7 +30,7 @@ export function sqliteKeys(
   }
 
   function findById(id: string): ApiKey | undefined {
-    return reads.remember(keyName(id), () => {
+    return reads.remember(id, () => {
       const row = sql.findById.get({ id: exactText(id) })
       return row ? fromRow(row) : undefined
     })
@@ -64,19 +64,15 @@ export function sqliteKeys(
       write(() => {
         const { changes } = sql.revoke.run({ ...oursWithId(owner, id), at: event.at.getTime() })
         if (changes === 0) return false
-        reads.forget(keyName(id))
+        reads.forget(id)
         record(event)
         return true
       }),
 
     touch: (id, at) =>
       write(() => {
-        reads.forget(keyName(id))
+        reads.forget(id)
         sql.touch.run({ id: exactText(id), at: at.getTime() })
       }),
   }
-}
-
-function keyName(id: string): string {
-  return `key\n${id}`
 }

@@ -11,7 +11,7 @@ import { groupCommit } from "./group-commit.ts"
 import { sqliteKeys } from "./keys.ts"
 import { requireCurrent } from "./migrations.ts"
 import { preparedWhenAsked, tellingOfAccounts } from "./statements.ts"
-import { accountName, sqliteTokens } from "./tokens.ts"
+import { sqliteTokens } from "./tokens.ts"
 import { turnReads } from "./turn-reads.ts"
 import { sqliteWebhooks } from "./webhooks.ts"
 
@@ -38,7 +38,7 @@ export async function openSqliteStorage(
 function sqliteStorage(db: Database, release: () => void): Storage {
   const reads = turnReads(db)
   const commits = groupCommit(db, reads.end)
-  const statements = tellingOfAccounts(preparedWhenAsked(db), (id) => reads.forget(accountName(id)))
+  const statements = tellingOfAccounts(preparedWhenAsked(db), (id) => reads.forget(id))
   const sqlite = { db: statements, write: commits.write, reads }
   const apps = sqliteApps(sqlite)
   const tokens = sqliteTokens(sqlite)

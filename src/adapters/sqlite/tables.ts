@@ -116,6 +116,8 @@ function write(kind: Kind, value: unknown): SqlValue {
 
 /** What no store can keep JSON writes as an escape; only where there is one is the value mended, as a copy. */
 function jsonText(value: unknown): string {
+  // As most lists of a new flow are.
+  if (Array.isArray(value) && value.length === 0) return "[]"
   const text = JSON.stringify(value)
   return text.includes("\\u") ? JSON.stringify(storable(value)) : text
 }

@@ -68,7 +68,7 @@ export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
 
   return {
     async read(owner, id) {
-      const held = reads.remember(accountName(id), () => {
+      const held = reads.remember(id, () => {
         const row = sql.find.get(oursWithId(owner, id))
         return row ? toHeld(row) : undefined
       })
@@ -138,11 +138,6 @@ export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
       return sql.countOfPerson.get(personRow(grant))?.accounts ?? 0
     },
   }
-}
-
-/** The name under which a read account is remembered. */
-export function accountName(id: string): string {
-  return `account\n${id}`
 }
 
 function isOf({ tenant, environment }: Owner, account: Account): boolean {
