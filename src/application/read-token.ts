@@ -54,9 +54,10 @@ export function readTokens(deps: TokenDeps): ReadTokens {
 
   return {
     async read(principal, id, known) {
-      const until = deps.now().getTime() + patienceMs
       if (known === null) throw notFound("account")
-      if (known && isFresh(known, deps.now())) return serve(deps, known)
+      const asked = deps.now()
+      if (known && isFresh(known, asked)) return serve(deps, known)
+      const until = asked.getTime() + patienceMs
       for (;;) {
         const account = await held(principal, id)
         const need = readerNeeds(account, deps.now())

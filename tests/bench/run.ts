@@ -38,7 +38,8 @@ const usage = `bun run bench [part] [options]
   parts      ${Object.keys(parts).join(", ")}; none for all of them
              memory, soak and scale take sqlite or postgres, scale also retention alone
   table      prints the README's table from the kept results
-  profile    start|callback|token [sqlite|postgres]: where the service's time goes
+  profile    start|callback|token [sqlite|postgres] [native]: where the service's time goes; native sees into the
+             runtime too, and needs perf
 
   --rounds N         rounds of a comparison (12)
   --seconds N        length of a round (1.2)

@@ -50,9 +50,7 @@ export function postgresFlows(sql: Sql): ConnectFlows & Batching {
   }
 
   return {
-    async add(flow) {
-      await added.ask(flowTable.toValues(flow))
-    },
+    add: (flow) => added.ask(flowTable.toValues(flow)),
 
     async find(owner, id) {
       const [row] = await sql<Row[]>`

@@ -8,6 +8,7 @@ import { appTable, credentialTable, keyTable, tokenAccountTable } from "./tables
 
 /** Look-ups of keys with what their calls need first: those of one moment and one kind are one statement. */
 export interface KeyLookups extends Batching {
+  /** Throws `RangeError` at once for an id that cannot be one. */
   find(keyId: string, need: FirstNeed): Promise<KeyWithNeed | undefined>
 }
 
@@ -26,11 +27,11 @@ export function keyLookups(sql: Sql): KeyLookups {
   const apps = lookups(withApp, keyAndApp)
   const accounts = lookups(withAccount, keyAndAccount)
   return {
-    async find(id, need) {
+    find(id, need) {
       const keyId = exactText(id)
-      if (need.kind === "account") return await accounts.ask(lookupOf(keyId, exactText(need.id)))
-      if (need.id === null) return await defaultApps.ask(lookupOf(keyId, need.provider))
-      return await apps.ask(lookupOf(keyId, exactText(need.id)))
+      if (need.kind === "account") return accounts.ask(lookupOf(keyId, exactText(need.id)))
+      if (need.id === null) return defaultApps.ask(lookupOf(keyId, need.provider))
+      return apps.ask(lookupOf(keyId, exactText(need.id)))
     },
     async close() {
       await Promise.all([defaultApps.close(), apps.close(), accounts.close()])

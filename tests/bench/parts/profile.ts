@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { loadClient } from "../harness/load.ts"
 import type { Store } from "../harness/mooring.ts"
 import { type HotPath, mooringContestant } from "../harness/mooring-contestants.ts"
+import { namingCompiledCode, readNativeProfile, record } from "../harness/native-profile.ts"
 import type { Options } from "../harness/options.ts"
 import { readProfile, type Share, type Window } from "../harness/profile-reader.ts"
 import { say } from "../harness/report.ts"
@@ -19,11 +20,17 @@ const loads = 3
 const warmUpSeconds = 6
 const singleUsePerSecond = 2500
 const shown = 25
+/** The requests of a single use are made before they are sent. */
+const settlingMs = 1000
 
-/** Where the service's own time goes on one path: `profile start postgres`. The profile file stays, for a viewer. */
+/**
+ * Where the service's own time goes on one path: `profile start postgres`. The profile file stays, for a viewer.
+ * `native` takes it with perf instead, which sees into the runtime.
+ */
 export async function profile({ words, connections }: Options): Promise<void> {
   const path = paths.find((name) => name === words[0]) ?? "start"
   const store = stores.find((name) => name === words[1]) ?? "sqlite"
+  if (words.includes("native")) return await profileNative(path, store, connections[0] ?? 32)
   const folder = mkdtempSync(join(tmpdir(), "mooring-profile-"))
   const windows = await inWorld(async (world) => {
     const contestant = await mooringContestant(path, store, world, {
@@ -65,6 +72,33 @@ export async function profile({ words, connections }: Options): Promise<void> {
   sayShares("by function, self time", report.functions)
   sayShares("by the nearest function of ours", report.callers)
   say(`\n${join(folder, file)}`)
+}
+
+async function profileNative(path: HotPath, store: Store, connections: number): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "mooring-profile-"))
+  const { samples, places, functions } = await inWorld(async (world) => {
+    const contestant = await mooringContestant(path, store, world, { env: namingCompiledCode(folder) })
+    const client = loadClient()
+    const load = async (forSeconds: number) => {
+      const requests = await contestant.requests(forSeconds * singleUsePerSecond)
+      return await measure(client, contestant, requests, { seconds: forSeconds, connections })
+    }
+    await load(warmUpSeconds)
+    const [sample, file] = await Promise.all([
+      load(loads * seconds),
+      Bun.sleep(settlingMs).then(() => record(contestant.pid, (loads - 1) * seconds, folder)),
+    ])
+    say(`${Math.round(sample.perSecond)} answers/s under perf, ${Math.round(sample.cpu)} µs CPU each`)
+    await contestant.stop()
+    client.stop()
+    return await readNativeProfile(file, contestant.pid, folder)
+  })
+  say(`\n${path} on ${store}: ${samples} samples`)
+  sayShares("by place", places)
+  say("\nby the nearest compiled function; in brackets what of it was spent in the runtime that it called")
+  for (const { name, share, outside } of functions.slice(0, 2 * shown))
+    say(`${(share * 100).toFixed(1).padStart(5)} % (${(outside * 100).toFixed(1)})  ${name}`)
+  say(`\n${folder}`)
 }
 
 function sayShares(title: string, shares: readonly Share[]): void {
