@@ -1,5 +1,6 @@
 import type { OAuthApp } from "../../domain/oauth-app.ts"
 import type { Owner } from "../../domain/owner.ts"
+import type { ProviderName } from "../../domain/provider.ts"
 import type { OAuthApps } from "../../ports/storage.ts"
 import { eventRecorder } from "./events.ts"
 import { ours, oursWithId, owned, type Sqlite } from "./sqlite.ts"
@@ -20,14 +21,26 @@ export function appFinder({
     })
 }
 
+/** The same for a provider's default app. */
+export function defaultAppFinder({
+  db,
+  reads,
+}: Pick<Sqlite, "db" | "reads">): (owner: Owner, provider: ProviderName) => OAuthApp | undefined {
+  const find = db.query<Row, [Row]>(
+    `select ${columns} from oauth_apps where ${owned} and provider = $provider and is_default = 1`,
+  )
+  return (owner, provider) =>
+    reads.remember(`default ${appName(owner, provider)}`, () => {
+      const row = find.get({ ...ours(owner), provider })
+      return row ? fromRow(row) : undefined
+    })
+}
+
 export function sqliteApps({ db, write, reads }: Sqlite): OAuthApps {
   const record = eventRecorder({ db })
-  const find = appFinder({ db, reads })
+  const [find, findDefault] = [appFinder({ db, reads }), defaultAppFinder({ db, reads })]
   const sql = {
     insert: db.query<never, [Row]>(`insert into oauth_apps (${columns}) values (${parameters})`),
-    findDefault: db.query<Row, [Row]>(
-      `select ${columns} from oauth_apps where ${owned} and provider = $provider and is_default = 1`,
-    ),
     list: db.query<Row, [Row]>(
       `select ${columns} from oauth_apps
        where ${owned} and ($provider is null or provider = $provider) order by created_at, id`,
@@ -54,7 +67,7 @@ export function sqliteApps({ db, write, reads }: Sqlite): OAuthApps {
     add: (app, event) =>
       write(() => {
         reads.forget()
-        const isFirst = sql.findDefault.get(ofProvider(app)) === null
+        const isFirst = findDefault(app, app.provider) === undefined
         if (app.isDefault) sql.stepDown.run(ofProvider(app))
         const row = toRow({ ...app, isDefault: app.isDefault || isFirst })
         sql.insert.run(row)
@@ -67,10 +80,7 @@ export function sqliteApps({ db, write, reads }: Sqlite): OAuthApps {
     },
 
     async findDefault(owner, provider) {
-      return reads.remember(`default ${appName(owner, provider)}`, () => {
-        const row = sql.findDefault.get({ ...ours(owner), provider })
-        return row ? fromRow(row) : undefined
-      })
+      return findDefault(owner, provider)
     },
 
     async list(owner, provider) {

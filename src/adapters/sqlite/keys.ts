@@ -1,18 +1,20 @@
 import { exactText } from "../../domain/account-search.ts"
 import type { ApiKey } from "../../domain/api-key.ts"
-import type { ApiKeys, Storage } from "../../ports/storage.ts"
+import type { ApiKeys } from "../../ports/storage.ts"
+import { appFinder, defaultAppFinder } from "./apps.ts"
 import { eventRecorder } from "./events.ts"
+import { heldFinder } from "./held-account.ts"
 import { oursWithId, owned, type Sqlite } from "./sqlite.ts"
 import { keyTable, type Row } from "./tables.ts"
 
 const { columns, parameters, toRow, fromRow } = keyTable
 
 /** A read costs no round trip here, so what a call needs first is simply read after its key. */
-export function sqliteKeys(
-  { db, write, reads }: Sqlite,
-  { apps, tokens }: Pick<Storage, "apps" | "tokens">,
-): ApiKeys {
+export function sqliteKeys({ db, write, reads }: Sqlite): ApiKeys {
   const record = eventRecorder({ db })
+  const finders = { db, reads }
+  const [findApp, findDefaultApp] = [appFinder(finders), defaultAppFinder(finders)]
+  const findAccount = heldFinder(finders)
   const sql = {
     insert: db.query<never, [Row]>(`insert into api_keys (${columns}) values (${parameters})`),
     findById: db.query<Row, [Row]>(`select ${columns} from api_keys where id = $id`),
@@ -50,10 +52,9 @@ export function sqliteKeys(
     async findWith(id, need) {
       const key = findById(id)
       if (!key) return undefined
-      if (need.kind === "account")
-        return { key, app: null, account: (await tokens.read(key, need.id)) ?? null }
-      const app = need.id === null ? apps.findDefault(key, need.provider) : apps.find(key, need.id)
-      return { key, app: (await app) ?? null, account: null }
+      if (need.kind === "account") return { key, app: null, account: findAccount(key, need.id) ?? null }
+      const app = need.id === null ? findDefaultApp(key, need.provider) : findApp(key, need.id)
+      return { key, app: app ?? null, account: null }
     },
 
     async list(tenant, environment) {

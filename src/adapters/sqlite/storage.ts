@@ -40,15 +40,13 @@ function sqliteStorage(db: Database, release: () => void): Storage {
   const commits = groupCommit(db, reads.end)
   const statements = tellingOfAccounts(preparedWhenAsked(db), (id) => reads.forget(id))
   const sqlite = { db: statements, write: commits.write, reads }
-  const apps = sqliteApps(sqlite)
-  const tokens = sqliteTokens(sqlite)
   let closed = false
   return {
-    apps,
+    apps: sqliteApps(sqlite),
     flows: sqliteFlows(sqlite),
     accounts: sqliteAccounts(sqlite),
-    tokens,
-    keys: sqliteKeys(sqlite, { apps, tokens }),
+    tokens: sqliteTokens(sqlite),
+    keys: sqliteKeys(sqlite),
     events: sqliteEvents(sqlite),
     webhooks: sqliteWebhooks(sqlite),
     deliveries: sqliteDeliveries(sqlite),

@@ -116,7 +116,7 @@ function write(kind: Kind, value: unknown): SqlValue {
 
 /** What no store can keep JSON writes as an escape; only where there is one is the value mended, as a copy. */
 function jsonText(value: unknown): string {
-  // As most lists of a new flow are.
+  // As most lists of a flow are.
   if (Array.isArray(value) && value.length === 0) return "[]"
   const text = JSON.stringify(value)
   return text.includes("\\u") ? JSON.stringify(storable(value)) : text
@@ -134,10 +134,14 @@ function read(kind: Kind, value: SqlValue): unknown {
     case "flag":
       return value === 1
     case "calls":
-      return callsFrom(JSON.parse(value as string))
+      return callsFrom(fromJsonText(value as string) as readonly ProviderCall[])
     case "json":
-      return JSON.parse(value as string)
+      return fromJsonText(value as string)
   }
+}
+
+function fromJsonText(text: string): unknown {
+  return text === "[]" ? [] : JSON.parse(text)
 }
 
 /** Each with its date, which JSON has as text. */

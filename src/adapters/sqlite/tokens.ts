@@ -1,7 +1,6 @@
-import type { Account, Health } from "../../domain/account.ts"
+import type { Health } from "../../domain/account.ts"
 import { exactText, storableText } from "../../domain/account-search.ts"
 import type { DomainEvent } from "../../domain/event.ts"
-import type { Owner } from "../../domain/owner.ts"
 import type {
   AccountTokens,
   DueQuery,
@@ -12,8 +11,8 @@ import type {
   SettledRefresh,
 } from "../../ports/storage.ts"
 import { accountKeeper, untouched } from "./accounts.ts"
-import { appFinder } from "./apps.ts"
 import { eventRecorder } from "./events.ts"
+import { heldFinder, heldReader, selectHeld } from "./held-account.ts"
 import { ours, oursWithId, owned, type Sqlite } from "./sqlite.ts"
 import type { Statements } from "./statements.ts"
 import { accountTable, credentialTable, planTable, type Row, refreshTable } from "./tables.ts"
@@ -21,22 +20,11 @@ import { accountTable, credentialTable, planTable, type Row, refreshTable } from
 export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
   const recordEvent = eventRecorder({ db })
   const keepAccount = accountKeeper({ db })
-  const findApp = appFinder({ db, reads })
+  const [find, toHeld] = [heldFinder({ db, reads }), heldReader({ db, reads })]
   const sql = statements(db)
 
   function record(event: DomainEvent | null): void {
     if (event) recordEvent(event)
-  }
-
-  function toHeld(row: Row): HeldAccount {
-    const account = accountTable.fromRow(row)
-    return {
-      account,
-      credentials: credentialTable.fromRow(row),
-      refresh: refreshTable.fromRow(row),
-      plan: planTable.fromRow(row),
-      app: account.oauthAppId === null ? null : (findApp(account, account.oauthAppId) ?? null),
-    }
   }
 
   /**
@@ -68,11 +56,7 @@ export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
 
   return {
     async read(owner, id) {
-      const held = reads.remember(id, () => {
-        const row = sql.find.get(oursWithId(owner, id))
-        return row ? toHeld(row) : undefined
-      })
-      return held && isOf(owner, held.account) ? held : undefined
+      return find(owner, id)
     },
 
     claim: (claim, asked) =>
@@ -140,10 +124,6 @@ export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
   }
 }
 
-function isOf({ tenant, environment }: Owner, account: Account): boolean {
-  return account.tenant === tenant && account.environment === environment
-}
-
 interface Due {
   readonly id: string
   readonly oauth_app_id: string | null
@@ -160,12 +140,8 @@ const isFree = "(lease_until is null or lease_until <= $now)"
 const ofPerson = `${owned} and provider = $provider and oauth_app_id is $oauth_app_id
   and person_id = $person_id and health <> 'unconfirmed'`
 
-const heldTables = [accountTable, credentialTable, refreshTable, planTable]
-const selectHeld = `select ${heldTables.map(({ columns }) => columns).join(", ")} from accounts`
-
 function statements(db: Statements) {
   return {
-    find: db.query<Row, [Row]>(`${selectHeld} where ${owned} and id = $id`),
     findById: db.query<Row, [Row]>(`${selectHeld} where id = $id`),
     findFree: db.query<Row, [Row]>(
       `select id from accounts where id = $account_id and fence = $fence and ${isFree}`,

@@ -3,7 +3,6 @@ import { postgresFlows } from "../../../src/adapters/postgres/flows.ts"
 import { postgresKeys } from "../../../src/adapters/postgres/keys.ts"
 import { postgresTokens } from "../../../src/adapters/postgres/tokens.ts"
 import { sqliteAccounts } from "../../../src/adapters/sqlite/accounts.ts"
-import { sqliteApps } from "../../../src/adapters/sqlite/apps.ts"
 import { openDatabase } from "../../../src/adapters/sqlite/database.ts"
 import { sqliteFlows } from "../../../src/adapters/sqlite/flows.ts"
 import { groupCommit } from "../../../src/adapters/sqlite/group-commit.ts"
@@ -61,12 +60,11 @@ function onSqlite(path: string): Noted {
   const { db } = noted
   const reads = turnReads(db)
   const opened = { db: preparedWhenAsked(db), write: groupCommit(db, reads.end).write, reads }
-  const [apps, tokens] = [sqliteApps(opened), sqliteTokens(opened)]
   return {
     storage: {
       accounts: sqliteAccounts(opened),
-      tokens,
-      keys: sqliteKeys(opened, { apps, tokens }),
+      tokens: sqliteTokens(opened),
+      keys: sqliteKeys(opened),
       flows: sqliteFlows(opened),
     },
     take: async () => noted.plans(),
