@@ -2,7 +2,8 @@
  * A profile that sees the runtime's own functions, by `perf` of Linux: which function of ours each was called for. The
  * profile of the runtime itself counts nearly all of them for nobody.
  */
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Share } from "./profile-reader.ts"
 
@@ -23,7 +24,8 @@ export interface NativeShare extends Share {
 
 /** What the process needs to be started with: it then writes down where in memory it puts each function it compiles. */
 export function namingCompiledCode(folder: string): Readonly<Record<string, string>> {
-  return { BUN_JSC_useJITDump: "1", BUN_JSC_jitDumpDirectory: folder }
+  // In this order: the lines are left out where their option does not come first.
+  return { BUN_JSC_useSourceCodeDump: "1", BUN_JSC_useJITDump: "1", BUN_JSC_jitDumpDirectory: folder }
 }
 
 /** Records the process for as long. Throws where there is no `perf`, or where it may not. */
@@ -39,9 +41,19 @@ export async function record(pid: number, seconds: number, folder: string): Prom
   return file
 }
 
+const dumpOf = /^jit-\d+-(\d+)\.dump$/
+
+/** With the lines come the runtime's own sources, as files beside all other temporary ones. */
+export function removeSources(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const sources = new Bun.Glob(`source-*-${dumpOf.exec(name)?.[1]}-*`)
+    for (const source of sources.scanSync(tmpdir())) rmSync(join(tmpdir(), source))
+  }
+}
+
 /** Reads what {@link record} wrote. */
 export async function readNativeProfile(file: string, pid: number, folder: string): Promise<NativeProfile> {
-  const dump = readdirSync(folder).find((name) => name.startsWith("jit-") && name.includes(String(pid)))
+  const dump = readdirSync(folder).find((name) => dumpOf.exec(name)?.[1] === String(pid))
   if (!dump) throw new Error("the runtime wrote no names of compiled functions")
   const nameAt = compiledNames(readFileSync(join(folder, dump)))
   const places = new Map<string, number>()
@@ -93,22 +105,21 @@ function placeOf(file: string): string {
 }
 
 /**
- * Who is at an address, by the runtime's file in the format of Linux' jitdump: a header, then records of which those of
- * kind 0 tell of code (address and size at 32 and 40, the name at 56). What was compiled last at an address counts.
+ * Who is at an address, by the runtime's file in the format of Linux' jitdump: a header, then records, those of code
+ * behind those of its lines. What was compiled last at an address counts.
  */
 function compiledNames(dump: Buffer): (address: number) => string | undefined {
   const found: { readonly from: number; readonly to: number; readonly name: string }[] = []
+  const places = new Map<number, string>()
   for (let at = dump.readUInt32LE(8); at + 16 <= dump.length; ) {
     const [kind, size] = [dump.readUInt32LE(at), dump.readUInt32LE(at + 4)]
     if (size === 0) break
-    if (kind === 0) {
-      const from = Number(dump.readBigUInt64LE(at + 32))
-      const name = dump.toString("utf8", at + 56, dump.indexOf(0, at + 56))
-      found.push({
-        from,
-        to: from + Number(dump.readBigUInt64LE(at + 40)),
-        name: name.replace(/(?<=\w)#\w+$/, ""),
-      })
+    if (kind === linesOfCode) places.set(numberAt(dump, at + 16), firstLine(dump, at + 32))
+    if (kind === code) {
+      const from = numberAt(dump, at + 32)
+      const name = textAt(dump, at + 56).replace(/(?<=\w)#\w+$/, "")
+      found.push({ from, to: from + numberAt(dump, at + 40), name: `${name}${places.get(from) ?? ""}` })
+      places.delete(from)
     }
     at += size
   }
@@ -118,6 +129,22 @@ function compiledNames(dump: Buffer): (address: number) => string | undefined {
       known.set(address, found.findLast(({ from, to }) => from <= address && address < to)?.name)
     return known.get(address)
   }
+}
+
+const [code, linesOfCode] = [0, 2]
+
+/** ` src/adapters/http/edge.ts:75`: of the first entry, mostly the function's own; the line is that of the code without its types. */
+function firstLine(dump: Buffer, at: number): string {
+  const file = textAt(dump, at + 16).replace(/^.*\/(?=node_modules\/|src\/)/, "")
+  return ` ${file}:${dump.readUInt32LE(at + 8)}`
+}
+
+function numberAt(dump: Buffer, at: number): number {
+  return Number(dump.readBigUInt64LE(at))
+}
+
+function textAt(dump: Buffer, at: number): string {
+  return dump.toString("utf8", at, dump.indexOf(0, at))
 }
 
 function sharesOf(counts: ReadonlyMap<string, number>, all: number): readonly Share[] {

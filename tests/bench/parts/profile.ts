@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { loadClient } from "../harness/load.ts"
 import type { Store } from "../harness/mooring.ts"
 import { type HotPath, mooringContestant } from "../harness/mooring-contestants.ts"
-import { namingCompiledCode, readNativeProfile, record } from "../harness/native-profile.ts"
+import { namingCompiledCode, readNativeProfile, record, removeSources } from "../harness/native-profile.ts"
 import type { Options } from "../harness/options.ts"
 import { readProfile, type Share, type Window } from "../harness/profile-reader.ts"
 import { say } from "../harness/report.ts"
@@ -20,8 +20,6 @@ const loads = 3
 const warmUpSeconds = 6
 const singleUsePerSecond = 2500
 const shown = 25
-/** The requests of a single use are made before they are sent. */
-const settlingMs = 1000
 
 /**
  * Where the service's own time goes on one path: `profile start postgres`. The profile file stays, for a viewer.
@@ -79,18 +77,19 @@ async function profileNative(path: HotPath, store: Store, connections: number): 
   const { samples, places, functions } = await inWorld(async (world) => {
     const contestant = await mooringContestant(path, store, world, { env: namingCompiledCode(folder) })
     const client = loadClient()
-    const load = async (forSeconds: number) => {
+    const load = async (forSeconds: number, meanwhile: () => Promise<string> = async () => "") => {
       const requests = await contestant.requests(forSeconds * singleUsePerSecond)
-      return await measure(client, contestant, requests, { seconds: forSeconds, connections })
+      const options = { seconds: forSeconds, connections }
+      return await Promise.all([measure(client, contestant, requests, options), meanwhile()])
     }
     await load(warmUpSeconds)
-    const [sample, file] = await Promise.all([
-      load(loads * seconds),
-      Bun.sleep(settlingMs).then(() => record(contestant.pid, (loads - 1) * seconds, folder)),
-    ])
+    const [sample, file] = await load(loads * seconds, () =>
+      record(contestant.pid, (loads - 1) * seconds, folder),
+    )
     say(`${Math.round(sample.perSecond)} answers/s under perf, ${Math.round(sample.cpu)} µs CPU each`)
     await contestant.stop()
     client.stop()
+    removeSources(folder)
     return await readNativeProfile(file, contestant.pid, folder)
   })
   say(`\n${path} on ${store}: ${samples} samples`)
