@@ -46,7 +46,7 @@ export interface KeyMint {
   fits(text: string, key: Pick<ApiKey, "digest">): boolean
 }
 
-/** Cryptographically strong random bytes. */
+/** Cryptographically strong random bytes: a new array, the caller's own. */
 export type RandomBytes = (count: number) => Uint8Array
 
 export type Clock = () => Date

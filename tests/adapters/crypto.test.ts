@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test"
+import { describe, expect, spyOn, test } from "bun:test"
 import { createDecipheriv, createHash, createHmac, randomBytes } from "node:crypto"
 import fc from "fast-check"
 import { keyMint } from "../../src/adapters/crypto/key-mint.ts"
@@ -67,6 +67,23 @@ describe("the keys of a box", () => {
     for (let i = 0; i < 10_500; i++) await box.seal("", { ...place, tenant: `t${i}` })
     expect(await box.open(sealed, place)).toBe("fake-secret")
   })
+})
+
+test("a long place is told from one that differs at its end alone", async () => {
+  const box = aesSecretBox([{ id: "k1", bytes: new Uint8Array(32) }], randomPool())
+  for (const letter of ["a", "\u20ac", "\u{1F600}"])
+    for (const length of [300, 1300, 1360, 2000, 5000]) {
+      const place = {
+        tenant: "t",
+        table: "accounts",
+        row: letter.repeat(length),
+        column: "access_token",
+      } as const
+      const sealed = await box.seal("made-up", place)
+      expect(await box.open(sealed, place)).toBe("made-up")
+      await expect(box.open(sealed, { ...place, row: `${place.row}b` })).rejects.toThrow(SealBroken)
+      await expect(box.open(sealed, { ...place, column: "refresh_token" })).rejects.toThrow(SealBroken)
+    }
 })
 
 test("no nonce comes twice in a hundred thousand seals", async () => {
@@ -191,6 +208,14 @@ describe("the signer", () => {
 })
 
 describe("the key mint", () => {
+  test("every key that is minted reads back, whatever its checksum", () => {
+    const mint = keyMint(randomPool())
+    for (let i = 0; i < 500; i++) {
+      const id = newId("key", new Date(), randomPool()(16))
+      expect(mint.read(mint.mint("live", id).text)).toEqual({ id, environment: "live" })
+    }
+  })
+
   const mint = keyMint(random)
   const id = newId("key", new Date("2026-11-22T10:00:00Z"), random(16))
 
@@ -267,5 +292,22 @@ describe("a pool of random bytes", () => {
     expect(seen.size).toBe(20_000)
     expect(seen.has(copy.toHex())).toBe(false)
     expect(first).toEqual(copy)
+  })
+
+  test("hands out none of two, and keeps none", () => {
+    let pool = new Uint8Array()
+    const drawn = spyOn(crypto, "getRandomValues").mockImplementation(<Bytes>(array: Bytes): Bytes => {
+      pool = array as typeof pool
+      for (let i = 0; i < pool.length; i += 2) pool.set([(i >> 9) + 1, (i >> 1) & 255], i)
+      return array
+    })
+    try {
+      const random = randomPool()
+      const taken = Array.from({ length: 128 }, () => random(32).toHex()).join("")
+      expect(new Set(taken.match(/.{4}/g)).size).toBe(2048)
+      expect(pool.every((byte) => byte === 0)).toBe(true)
+    } finally {
+      drawn.mockRestore()
+    }
   })
 })

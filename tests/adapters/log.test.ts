@@ -1,10 +1,25 @@
-import { describe, expect, test } from "bun:test"
+import { describe, expect, spyOn, test } from "bun:test"
+import { closeSync, constants, mkdtempSync, openSync, readSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { gatheredLines } from "../../src/adapters/cli/gathered-lines.ts"
 import { jsonLine, readableLine } from "../../src/adapters/cli/log.ts"
 
 const log = join(import.meta.dir, "../../src/adapters/cli/log.ts")
 
 describe("a line of the log", () => {
+  test("has the time at which it was written", () => {
+    const clock = spyOn(Date, "now")
+    try {
+      for (const time of [1000, 1000, 1001, 999]) {
+        clock.mockReturnValue(time)
+        expect(JSON.parse(jsonLine("info", {}, "x")).time).toBe(new Date(time).toISOString())
+      }
+    } finally {
+      clock.mockRestore()
+    }
+  })
+
   test("is one JSON object with the level, the time, what is known and what happened", () => {
     const line = jsonLine("info", { status: 200, tenant: "two\nlines", actor: undefined }, "request")
     expect(line.split("\n")).toHaveLength(2)
@@ -53,4 +68,26 @@ describe("a log", () => {
       expect(await linesOf(level)).toEqual(told)
     },
   )
+})
+
+test("a slow reader gets each line once, whole and in order", () => {
+  const fifo = join(mkdtempSync(join(tmpdir(), "mooring-fifo-")), "log")
+  expect(Bun.spawnSync(["mkfifo", fifo]).exitCode).toBe(0)
+  const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK)
+  const writer = openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK)
+  const lines = gatheredLines(writer)
+  const sent = Array.from({ length: 4000 }, (_, i) => `${i} ${"\u00e9".repeat(i % 50)}\n`)
+  for (const [i, line] of sent.entries()) {
+    lines.write(line)
+    if (i % 50 === 0) lines.flush()
+  }
+  const [chunk, got]: [Buffer, Buffer[]] = [Buffer.alloc(9001), []]
+  for (let i = 0; i < 100; i++) {
+    lines.flush()
+    try {
+      got.push(Buffer.from(chunk.subarray(0, readSync(reader, chunk))))
+    } catch {} // nothing more
+  }
+  closeSync(reader)
+  expect(Buffer.concat(got).toString()).toBe(sent.join(""))
 })

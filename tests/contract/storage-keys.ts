@@ -1,7 +1,19 @@
 import { expect, test } from "bun:test"
 import type { ApiKey } from "../../src/domain/api-key.ts"
 import type { Storage } from "../../src/ports/storage.ts"
-import { acme, after, aKey, anEvent, anId, eventsOf, noon, strangers } from "../support/storage-fixtures.ts"
+import {
+  acme,
+  after,
+  aKey,
+  anApp,
+  anEvent,
+  anId,
+  eventsOf,
+  heldOf,
+  keep,
+  noon,
+  strangers,
+} from "../support/storage-fixtures.ts"
 
 export function keysContract(storage: () => Storage): void {
   const add = async (change: Partial<ApiKey> = {}) => {
@@ -10,6 +22,20 @@ export function keysContract(storage: () => Storage): void {
     return key
   }
   const ids = (keys: readonly ApiKey[]) => keys.map(({ id }) => id)
+
+  test("an id of another kind, or one whose spaces spell another owner's, finds nothing, whatever was read before", async () => {
+    const [key, theirs] = [await add(), { tenant: "globex one", environment: "live" } as const]
+    const account = await keep(storage())
+    const app = await storage().apps.add(anApp(theirs), anEvent(theirs))
+    await Promise.all([
+      storage().keys.findById(key.id),
+      heldOf(storage(), account),
+      storage().apps.find(theirs, app.id),
+    ])
+    expect(await storage().tokens.read(acme, key.id)).toBeUndefined()
+    expect(await storage().keys.findById(account.id)).toBeUndefined()
+    expect(await storage().apps.find({ ...theirs, tenant: "one" }, `${app.id} globex`)).toBeUndefined()
+  })
 
   test("a key comes back equal, and its event with it", async () => {
     const key = aKey({ name: "ci 🦤", lastUsedAt: after(1), revokedAt: null })

@@ -374,3 +374,19 @@ describe("a result is appended to the query that is there", () => {
     )
   })
 })
+
+test("what was refused is refused again, and what was accepted by one policy says nothing to another", () => {
+  const policy = new ReturnUrlPolicy(["https://a.example/c"])
+  const other = new ReturnUrlPolicy(["https://b.example/"])
+  for (let i = 0; i < 3; i++) {
+    expect(policy.accept("https://a.example/c")).toBe("https://a.example/c" as never)
+    for (const raw of [
+      "https://a.example/c?connected=x",
+      "https://a.example/d",
+      "https://b.example/",
+      "nope",
+    ])
+      for (let j = 0; j < 2; j++) expect(() => policy.accept(raw)).toThrow("return_url is refused")
+    expect(() => other.accept("https://a.example/c")).toThrow("return_url is refused")
+  }
+})

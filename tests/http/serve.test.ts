@@ -271,3 +271,22 @@ describe("the client's address", () => {
     expect(await addressSeen(2, "203.0.113.5")).toBe("127.0.0.1")
   })
 })
+
+test("every caller of stop waits for work whose client has gone, and no longer", async () => {
+  const [asked, answerable] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const serving = served(async () => {
+    asked.resolve()
+    await answerable.promise
+    return new Response()
+  })
+  const socket = connect(serving.port, "127.0.0.1", () => socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+  await asked.promise
+  await new Promise((gone) => socket.on("close", gone).destroy())
+  const stopped: string[] = []
+  const stops = ["one", "other"].map((name) => serving.stop(5000).then(() => stopped.push(name)))
+  await Bun.sleep(100)
+  expect(stopped).toEqual([])
+  answerable.resolve()
+  await Promise.race([Promise.all(stops), Bun.sleep(2000)])
+  expect(stopped.toSorted()).toEqual(["one", "other"])
+})

@@ -30,7 +30,7 @@ const utf8 = new TextEncoder()
 
 /**
  * In constant time for texts of equal length; the length of a MAC or digest is no secret. Written to the same place
- * each time, since two new buffers cost more than all the rest.
+ * each time, since two new buffers cost more than all the rest: what stays there says nothing without its key.
  */
 export function sameText(a: string, b: string): boolean {
   if (a.length !== b.length) return false

@@ -11,7 +11,7 @@ const plainPath = /^\/[\w/-]*$/
 const plainQuery = /^\?[\w.=&%~-]+$/
 
 /**
- * Reads addresses of requests as a URL parser does. One whose origin was parsed before, as nearly every one's, and that
+ * Reads http and https addresses as a URL parser does. One whose origin was parsed before, as nearly every one's, and that
  * is plain is not parsed again, which costs five times as much. Throws `invalid_input`.
  */
 export function addressReader(): (url: string) => Address {

@@ -82,9 +82,10 @@ export function httpApp(
       if (request.url.includes("?") && isClosed(request.method, route)) refuseQuery(request.url)
     })
     .mapResponse({ as: "global" }, ({ request, responseValue, set }) => {
-      if (!isRecord(responseValue)) return
+      // Elysia makes an answer of another status anew, so that one is hardened once it is made.
+      if (!isRecord(responseValue) || set.status !== 200) return
       const context = contextOf(request)
-      context.hardened = answers.json(responseValue, Number(set.status ?? 200), context.id)
+      context.hardened = answers.json(responseValue, context.id)
       return context.hardened
     })
     .use(oauthAppRoutes(application.oauthApps, application.checkApp, application.redirectUri))

@@ -4,7 +4,7 @@ export interface EveryAnswer {
    * An answer of JSON that has them already: to make it with them costs a third of setting each on an answer that is
    * made.
    */
-  json(value: unknown, status: number, requestId: string): Response
+  json(value: unknown, requestId: string): Response
   /** Sets them on any other; pages bring a content policy of their own. */
   harden(response: Response, requestId: string): void
 }
@@ -20,10 +20,10 @@ export function everyAnswer(https: boolean): EveryAnswer {
   })
   const ofJson = new Headers([...always, ["content-security-policy", contentPolicy]])
   return {
-    json(value, status, requestId) {
+    json(value, requestId) {
       // Copied by the answer, before anybody else can write to them.
       ofJson.set("x-request-id", requestId)
-      return Response.json(value, { status, headers: ofJson })
+      return Response.json(value, { headers: ofJson })
     },
     harden({ headers }, requestId) {
       headers.set("x-request-id", requestId)

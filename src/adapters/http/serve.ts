@@ -22,11 +22,14 @@ export function serve(
 ): Serving {
   // Work goes on when its client has gone, and Bun's own `stop` does not wait for it then.
   let underWay = 0
-  let whenIdle: (() => void) | undefined
+  const waiting: (() => void)[] = []
+  const tellIdle = (): void => {
+    if (underWay === 0) for (const tell of waiting.splice(0)) tell()
+  }
   const idle = (): Promise<void> =>
     new Promise((resolve) => {
-      whenIdle = resolve
-      if (underWay === 0) resolve()
+      waiting.push(resolve)
+      tellIdle()
     })
   const server = Bun.serve({
     hostname: options.host,
@@ -43,7 +46,8 @@ export function serve(
           clientAddress(request, server.requestIP(request)?.address ?? "", options.trustedProxies),
         )
       } finally {
-        if (--underWay === 0) whenIdle?.()
+        underWay--
+        tellIdle()
       }
     },
     // The edge answers every fault but one of its own log; Bun would show its stack outside production.

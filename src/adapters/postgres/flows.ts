@@ -50,6 +50,7 @@ export function postgresFlows(sql: Sql): ConnectFlows & Batching {
   }
 
   return {
+    // What cannot be kept is refused at once; `tellingAway` makes a rejection of it.
     add: (flow) => added.ask(flowTable.toValues(flow)),
 
     async find(owner, id) {

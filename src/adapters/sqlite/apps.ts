@@ -114,9 +114,9 @@ export function sqliteApps({ db, write, reads }: Sqlite): OAuthApps {
   }
 }
 
-/** Tenants come last, since they alone are named as somebody likes. */
+/** Nothing that is stored has a NUL: so no id, whatever it is made of, spells the name of another owner's app. */
 function appName({ tenant, environment }: Owner, which: string): string {
-  return `${environment} ${which} ${tenant}`
+  return `${environment}\0${which}\0${tenant}`
 }
 
 function ofProvider(app: OAuthApp): Row {

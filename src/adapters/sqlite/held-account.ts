@@ -31,12 +31,17 @@ export function heldFinder(
   const find = sqlite.db.query<Row, [Row]>(`${selectHeld} where ${owned} and id = $id`)
   const read = heldReader(sqlite)
   return (owner, id) => {
-    const held = sqlite.reads.remember(id, () => {
+    const held = sqlite.reads.remember(accountName(id), () => {
       const row = find.get(oursWithId(owner, id))
       return row ? read(row) : undefined
     })
     return held && isOf(owner, held) ? held : undefined
   }
+}
+
+/** The name under which a read account is remembered. Ids come from outside, so no two kinds share a name. */
+export function accountName(id: string): string {
+  return `account ${id}`
 }
 
 function isOf({ tenant, environment }: Owner, { account }: HeldAccount): boolean {

@@ -32,7 +32,7 @@ export function sqliteKeys({ db, write, reads }: Sqlite): ApiKeys {
   }
 
   function findById(id: string): ApiKey | undefined {
-    return reads.remember(id, () => {
+    return reads.remember(keyName(id), () => {
       const row = sql.findById.get({ id: exactText(id) })
       return row ? fromRow(row) : undefined
     })
@@ -65,15 +65,19 @@ export function sqliteKeys({ db, write, reads }: Sqlite): ApiKeys {
       write(() => {
         const { changes } = sql.revoke.run({ ...oursWithId(owner, id), at: event.at.getTime() })
         if (changes === 0) return false
-        reads.forget(id)
+        reads.forget(keyName(id))
         record(event)
         return true
       }),
 
     touch: (id, at) =>
       write(() => {
-        reads.forget(id)
+        reads.forget(keyName(id))
         sql.touch.run({ id: exactText(id), at: at.getTime() })
       }),
   }
+}
+
+function keyName(id: string): string {
+  return `key ${id}`
 }

@@ -8,6 +8,7 @@ import { sqliteDeliveries } from "./deliveries.ts"
 import { sqliteEvents } from "./events.ts"
 import { sqliteFlows } from "./flows.ts"
 import { groupCommit } from "./group-commit.ts"
+import { accountName } from "./held-account.ts"
 import { sqliteKeys } from "./keys.ts"
 import { requireCurrent } from "./migrations.ts"
 import { preparedWhenAsked, tellingOfAccounts } from "./statements.ts"
@@ -38,7 +39,7 @@ export async function openSqliteStorage(
 function sqliteStorage(db: Database, release: () => void): Storage {
   const reads = turnReads(db)
   const commits = groupCommit(db, reads.end)
-  const statements = tellingOfAccounts(preparedWhenAsked(db), (id) => reads.forget(id))
+  const statements = tellingOfAccounts(preparedWhenAsked(db), (id) => reads.forget(accountName(id)))
   const sqlite = { db: statements, write: commits.write, reads }
   let closed = false
   return {
