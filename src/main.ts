@@ -1,7 +1,5 @@
 import { existsSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { liveTransport } from "./adapters/arctic/live-transport.ts"
-import { arcticProviders } from "./adapters/arctic/providers.ts"
 import { backgroundWork } from "./adapters/cli/background.ts"
 import type { Actions, Terminal } from "./adapters/cli/commands.ts"
 import type { Installation, OpenStore } from "./adapters/cli/doctor.ts"
@@ -17,7 +15,7 @@ import { aesSecretBox } from "./adapters/crypto/secret-box.ts"
 import { hmacSigner } from "./adapters/crypto/signer.ts"
 import { authentication } from "./adapters/http/authentication.ts"
 import { type Edge, edge } from "./adapters/http/edge.ts"
-import { memoryRateLimits, unlimited } from "./adapters/http/rate-limit.ts"
+import type { RateLimits } from "./adapters/http/rate-limit.ts"
 import { serve } from "./adapters/http/serve.ts"
 import { consentPageUrl } from "./adapters/sandbox/consent-page-url.ts"
 import type { Sandbox, SandboxDeps } from "./adapters/sandbox/sandbox.ts"
@@ -88,11 +86,11 @@ export function mooring(
   const pretended = config.sandbox
     ? laterSandbox({ publicUrl: config.publicUrl, signer, now, randomBytes: random })
     : undefined
+  const arctic = async (transport: Transport) =>
+    (await import("./adapters/arctic/providers.ts")).arcticProviders({ transport, now, ...endpoints })
   const providers = {
-    live: arcticProviders({ transport: outside.liveTransport ?? liveTransport(), now, ...endpoints }),
-    test:
-      pretended &&
-      pretendedProviders(arcticProviders({ transport: pretended.transport, now, ...endpoints }), pretended),
+    live: once(async () => arctic(outside.liveTransport ?? (await laterLiveTransport()))),
+    test: pretended && once(async () => pretendedProviders(await arctic(pretended.transport), pretended)),
   }
 
   const apiKeyDeps = apiKeysDeps(storage, now)
@@ -174,7 +172,7 @@ export function mooring(
         authenticateKey: authenticateKey(apiKeyDeps),
         dashboardTokens: config.dashboardTokens,
       }),
-      limits: config.rateLimit ? memoryRateLimits() : unlimited,
+      limits: laterLimits(config.rateLimit),
       sandboxPages: pretended?.handle,
       https: config.publicUrl.startsWith("https:"),
       newRequestId: () => newId("req"),
@@ -196,7 +194,24 @@ function apiKeysDeps(storage: Storage, now: Clock): ApiKeysDeps {
   return { keys: storage.keys, mint: keyMint(random), newId: ids({ now, randomBytes: random }), now }
 }
 
-// What many installations never use is loaded when it is first used: no start should wait for it, nor memory hold it.
+// What the first answer does not need is loaded when it is first used, or once the start is over: no start waits for it.
+
+/** Every call waits for them, so none goes uncounted. */
+function laterLimits(counted: boolean): RateLimits {
+  const limits = once(async () => {
+    const { memoryRateLimits, unlimited } = await import("./adapters/http/rate-limit.ts")
+    return counted ? memoryRateLimits() : unlimited
+  })
+  return {
+    spendCall: async (actor) => (await limits()).spendCall(actor),
+    spendFailure: async (address) => (await limits()).spendFailure(address),
+    spendBrowser: async (address) => (await limits()).spendBrowser(address),
+  }
+}
+
+async function laterLiveTransport(): Promise<Transport> {
+  return (await import("./adapters/arctic/live-transport.ts")).liveTransport()
+}
 
 function laterSender(addresses: Config["webhookAddresses"]): WebhookSender {
   const sender = once(async () =>
@@ -364,6 +379,9 @@ function endStart(config: Config, log: Log): void {
  */
 function loadTheRest({ dashboardTokens, sandbox }: Config, log: Log): void {
   const wanted = [
+    import("./adapters/arctic/providers.ts"),
+    import("./adapters/arctic/live-transport.ts"),
+    import("./adapters/http/rate-limit.ts"),
     import("./adapters/webhooks/sender.ts"),
     ...(dashboardTokens ? [import("./adapters/http/dashboard-tokens.ts")] : []),
     ...(sandbox ? [import("./adapters/sandbox/sandbox.ts")] : []),

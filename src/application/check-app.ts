@@ -42,7 +42,8 @@ export function checkApp(deps: CheckAppDeps): CheckApp {
     if (!app) throw notFound("OAuth app")
     turns.begin(app.id)
     try {
-      const findings = await providersOf(deps.providers, app.environment).check({
+      const providers = await providersOf(deps.providers, app.environment)
+      const findings = await providers.check({
         provider: app.provider,
         credentials: await openCredentials(deps.box, app),
         options: app.options,

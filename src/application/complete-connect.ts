@@ -151,7 +151,7 @@ async function exchange(
   callback: Callback,
   calls: ProviderCall[],
 ): Promise<readonly UpstreamAccount[]> {
-  const providers = providersOf(deps.providers, flow.environment)
+  const providers = await providersOf(deps.providers, flow.environment)
   const issuer = providers.issuer(flow.provider)
   if (callback.issuer !== null && issuer !== undefined && callback.issuer !== issuer) {
     throw refuse(flow, "provider_error", {

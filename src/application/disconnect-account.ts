@@ -64,7 +64,8 @@ async function revoke(deps: TokenDeps, held: HeldAccount): Promise<string> {
     const request = await revokeRequest(deps, await revocable(deps, held))
     if (request === undefined)
       return `Other Pages of the same person stay connected, so the grant at ${title} was left as it is.`
-    const done = await providersOf(deps.providers, held.account.environment).revoke(request)
+    const providers = await providersOf(deps.providers, held.account.environment)
+    const done = await providers.revoke(request)
     return done === "revoked"
       ? `${title} revoked the access.`
       : `${title} has no way to revoke it from here; the person can remove the app in ${title}'s settings.`

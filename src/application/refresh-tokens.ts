@@ -147,7 +147,7 @@ async function refreshUnderClaim(
   const prolonging = prolongWhileWaiting(deps, claim)
   let sent = false
   try {
-    const providers = providersOf(deps.providers, claimed.account.environment)
+    const providers = await providersOf(deps.providers, claimed.account.environment)
     const request = await refreshRequest(deps, claimed)
     sent = true
     const given = await providers.refresh(request)

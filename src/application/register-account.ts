@@ -192,7 +192,8 @@ async function askIdentity(
   request: RegisterRequest,
   app: OAuthApp | undefined,
 ): Promise<UpstreamIdentity | undefined> {
-  return providersOf(deps.providers, principal.environment).identify({
+  const providers = await providersOf(deps.providers, principal.environment)
+  return providers.identify({
     provider: request.provider,
     credentials: app ? await openCredentials(deps.box, app) : null,
     options: app?.options ?? {},

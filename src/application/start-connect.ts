@@ -25,9 +25,10 @@ export interface StartConnectDeps {
   readonly randomBytes: RandomBytes
 }
 
+/** Asked for with each use: the first one loads them. */
 export interface ProvidersByEnvironment {
-  readonly live: Providers
-  readonly test: Providers | undefined
+  readonly live: () => Promise<Providers>
+  readonly test: (() => Promise<Providers>) | undefined
 }
 
 export interface StartRequest {
@@ -67,7 +68,7 @@ interface StartingApp {
 export function startConnect(deps: StartConnectDeps): StartConnect {
   const startingApp = startingApps()
   return async (principal, request) => {
-    const providers = providersOf(deps.providers, principal.environment)
+    const providers = await providersOf(deps.providers, principal.environment)
     checkReference(request.reference)
     const registered = await chooseApp(deps, principal, request)
     const app = registered ? startingApp(registered) : await sandboxApp(request.provider, principal.tenant)
@@ -123,7 +124,7 @@ export function startConnect(deps: StartConnectDeps): StartConnect {
   }
 }
 
-export function providersOf(providers: ProvidersByEnvironment, environment: Environment): Providers {
+export function providersOf(providers: ProvidersByEnvironment, environment: Environment): Promise<Providers> {
   const found = providers[environment]
   if (!found) {
     throw new ConnectError(
@@ -131,7 +132,7 @@ export function providersOf(providers: ProvidersByEnvironment, environment: Envi
       "The sandbox is switched off on this server (SANDBOX=off), so test keys connect nothing; use a live key.",
     )
   }
-  return found
+  return found()
 }
 
 export function verifierPlace(tenant: string, flowId: string) {

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "bun:test"
-import { writeFileSync } from "node:fs"
+import { cpSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { dropFolder, freePort, makeFolder } from "../support/service.ts"
 
@@ -56,18 +56,43 @@ test("the single file serves, and has its commands and what is loaded late in it
     expect(build.exitCode, build.stderr.toString()).toBe(0)
     return [file]
   })
-  while (child.exitCode === null && !(await answers(`${url}/readyz`))) await Bun.sleep(20)
-  const options = ["--tenant", "acme", "--environment", "test", "--name", "ci"]
-  const made = Bun.spawnSync([join(spawn.cwd, "mooring"), "api-keys", "create", ...options], spawn)
-  const started = await fetch(`${url}/v1/oauth/x/start`, {
-    headers: { authorization: `Bearer ${made.stdout.toString().trim()}` },
-  })
-  const { authorize_url } = (await started.json()) as { authorize_url: string }
-  const consent = await fetch(authorize_url)
-  expect([started.status, consent.status]).toEqual([200, 200])
+  await untilReady(child, url)
+  const made = Bun.spawnSync([join(spawn.cwd, "mooring"), ...makeKey], spawn)
+  expect(await connect(url, made.stdout.toString().trim())).toEqual([200, 200])
   child.kill("SIGTERM")
   expect(await child.exited).toBe(0)
 })
+
+test("a service whose start is over needs none of its files any more, so that another version may take their place", async () => {
+  const { child, spawn, url } = serve((folder) => {
+    cpSync(join(root, "src"), join(folder, "src"), { recursive: true })
+    symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
+    return [process.execPath, join(folder, "src/cli.ts")]
+  })
+  await untilReady(child, url)
+  const cli = join(spawn.cwd, "src/cli.ts")
+  const made = Bun.spawnSync([process.execPath, cli, ...makeKey], spawn)
+  await Bun.sleep(startIsOverMs)
+  rmSync(join(spawn.cwd, "src"), { recursive: true })
+  expect(await connect(url, made.stdout.toString().trim())).toEqual([200, 200])
+})
+
+/** Begins 1 s after the service listens, and then loads some ninety small files. */
+const startIsOverMs = 3000
+
+const makeKey = ["api-keys", "create", "--tenant", "acme", "--environment", "test", "--name", "ci"]
+
+/** Begins a connect, and resolves to how its start and its consent page were answered. */
+async function connect(url: string, key: string): Promise<readonly number[]> {
+  const started = await fetch(`${url}/v1/oauth/x/start`, { headers: { authorization: `Bearer ${key}` } })
+  const { authorize_url } = (await started.json()) as { authorize_url: string }
+  const consent = await fetch(authorize_url)
+  return [started.status, consent.status]
+}
+
+async function untilReady(child: Bun.Subprocess, url: string): Promise<void> {
+  while (child.exitCode === null && !(await answers(`${url}/readyz`))) await Bun.sleep(20)
+}
 
 const answers = (url: string) =>
   fetch(url).then(

@@ -148,7 +148,7 @@ export function connectWorld(
     check: (request) => provider.check(request),
   }
   const redirectUri = (name: ProviderName) => `https://connect.example.com/v1/oauth/${name}/callback`
-  const providers = { live, test: live }
+  const providers = { live: async () => live, test: async () => live }
   const apps = manageOAuthApps({ apps: storage.apps, box, newId, now })
   const start = startConnect({
     storage,
