@@ -19,26 +19,21 @@ import type { RateLimits } from "./adapters/http/rate-limit.ts"
 import { serve } from "./adapters/http/serve.ts"
 import { consentPageUrl } from "./adapters/sandbox/consent-page-url.ts"
 import type { Sandbox, SandboxDeps } from "./adapters/sandbox/sandbox.ts"
-import { readAccounts } from "./application/accounts.ts"
 import { type ApiKeysDeps, authenticateKey, manageApiKeys } from "./application/api-keys.ts"
-import { type CheckApp, checkApp } from "./application/check-app.ts"
+import type { CheckApp } from "./application/check-app.ts"
 import { chooseAccounts } from "./application/choose-accounts.ts"
 import { completeConnect } from "./application/complete-connect.ts"
 import { confirmConnect } from "./application/confirm-connect.ts"
 import { type DeliverWebhooks, deliverWebhooks } from "./application/deliver-webhooks.ts"
-import { disconnectAccount } from "./application/disconnect-account.ts"
 import { ids } from "./application/ids.ts"
 import { type KeepAlive, keepAlive } from "./application/keep-alive.ts"
-import { manageOAuthApps } from "./application/oauth-apps.ts"
 import { once } from "./application/once.ts"
-import { pruneEvents, readEvents } from "./application/read-events.ts"
+import { pruneEvents } from "./application/read-events.ts"
 import { readTokens } from "./application/read-token.ts"
 import { refresher } from "./application/refresh-tokens.ts"
-import { registerAccount } from "./application/register-account.ts"
 import { startConnect } from "./application/start-connect.ts"
 import { sweepFlows } from "./application/sweep-flows.ts"
 import { viewFlows } from "./application/view-flow.ts"
-import { manageWebhooks } from "./application/webhooks.ts"
 import { type Config, ConfigError, readConfig, type StorageChoice } from "./config.ts"
 import type { OAuthErrorReason } from "./domain/oauth-error.ts"
 import type { ProviderName } from "./domain/provider.ts"
@@ -118,32 +113,32 @@ export function mooring(
   }
   const refreshing = { ...refreshDeps, refresher: refresher(refreshDeps) }
   const sender = laterSender(config.webhookAddresses)
-  const application = {
-    oauthApps: manageOAuthApps({ apps: storage.apps, box, newId, now }),
-    checkApp: checkApp({ apps: storage.apps, box, providers, redirectUri, now }),
-    apiKeys,
-    accounts: readAccounts({ accounts: storage.accounts, signer }),
-    start: startConnect({ storage, box, signer, providers, redirectUri, newId, now, randomBytes: random }),
-    complete: completeConnect(connecting),
-    choose: chooseAccounts(connecting),
-    register: registerAccount({ storage, box, providers, newId, now }),
-    tokens: readTokens(refreshing),
-    disconnect: disconnectAccount(refreshing),
-    confirm: confirmConnect(connecting),
-    flows: viewFlows({ flows: storage.flows, signer, now }),
-    events: readEvents({ events: storage.events, signer }),
-    webhooks: manageWebhooks({
+  const tokens = readTokens(refreshing)
+  const managing = once(async () =>
+    (await import("./application/management.ts")).management({
       storage,
       box,
       signer,
+      providers,
       sender,
       addresses: config.webhookAddresses,
+      redirectUri,
       randomBytes: random,
       newId,
       now,
+      refreshing,
+      tokens,
+      apiKeys,
     }),
+  )
+  const application = {
+    start: startConnect({ storage, box, signer, providers, redirectUri, newId, now, randomBytes: random }),
+    complete: completeConnect(connecting),
+    choose: chooseAccounts(connecting),
+    confirm: confirmConnect(connecting),
+    flows: viewFlows({ flows: storage.flows, signer, now }),
+    tokens,
     docsUrl: (reason: OAuthErrorReason) => `${config.publicUrl}/docs/oauth-errors/${reason}`,
-    redirectUri,
     ready: async () => {
       if (isStopping()) throw new Error("stopping")
       await storage.ping()
@@ -151,7 +146,7 @@ export function mooring(
   }
   return {
     apiKeys,
-    checkApp: application.checkApp,
+    checkApp: async (principal, appId) => (await managing()).checkApp(principal, appId),
     keepAlive: keepAlive(refreshing),
     settled: refreshing.refresher.settled,
     sweep: sweepFlows({ flows: storage.flows, newId, now, retentionDays: config.flowRetentionDays }),
@@ -168,6 +163,7 @@ export function mooring(
     prune: pruneEvents({ events: storage.events, retentionDays: config.eventRetentionDays, now }),
     edge: edge({
       application,
+      management: managing,
       authenticate: authentication({
         authenticateKey: authenticateKey(apiKeyDeps),
         dashboardTokens: config.dashboardTokens,
@@ -381,7 +377,9 @@ function loadTheRest({ dashboardTokens, sandbox }: Config, log: Log): void {
   const wanted = [
     import("./adapters/arctic/providers.ts"),
     import("./adapters/arctic/live-transport.ts"),
+    import("./adapters/http/management-app.ts"),
     import("./adapters/http/rate-limit.ts"),
+    import("./application/management.ts"),
     import("./adapters/webhooks/sender.ts"),
     ...(dashboardTokens ? [import("./adapters/http/dashboard-tokens.ts")] : []),
     ...(sandbox ? [import("./adapters/sandbox/sandbox.ts")] : []),

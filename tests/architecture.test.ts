@@ -100,10 +100,12 @@ test("a start loads no package, and no built-in module that loads many, but what
   expect(packages.toSorted()).toEqual(["elysia", "node:fs", "node:path"])
 })
 
-test("a start loads no store, none of the providers, and nothing that only some installations use", () => {
+test("a start loads no store, none of the providers, no management, and nothing that only some installations use", () => {
   const rooms = new Set([...loadedAtStart()].filter((name) => name.startsWith("src/")).map(room))
   for (const later of ["arctic", "memory", "sqlite", "postgres", "webhooks"])
     expect(rooms).not.toContain(`adapters/${later}`)
   expect(loadedAtStart()).not.toContain("src/adapters/sandbox/sandbox.ts")
   expect(loadedAtStart()).not.toContain("src/adapters/cli/commands.ts")
+  expect(loadedAtStart()).not.toContain("src/adapters/http/management-app.ts")
+  expect(loadedAtStart()).not.toContain("src/application/management.ts")
 })

@@ -57,8 +57,8 @@ test("the single file serves, and has its commands and what is loaded late in it
     return [file]
   })
   await untilReady(child, url)
-  const made = Bun.spawnSync([join(spawn.cwd, "mooring"), ...makeKey], spawn)
-  expect(await connect(url, made.stdout.toString().trim())).toEqual([200, 200])
+  const keys = makeKeys([join(spawn.cwd, "mooring")], spawn)
+  expect(await statuses(url, keys)).toEqual(allServed)
   child.kill("SIGTERM")
   expect(await child.exited).toBe(0)
 })
@@ -70,25 +70,39 @@ test("a service whose start is over needs none of its files any more, so that an
     return [process.execPath, join(folder, "src/cli.ts")]
   })
   await untilReady(child, url)
-  const cli = join(spawn.cwd, "src/cli.ts")
-  const made = Bun.spawnSync([process.execPath, cli, ...makeKey], spawn)
+  const keys = makeKeys([process.execPath, join(spawn.cwd, "src/cli.ts")], spawn)
   await Bun.sleep(startIsOverMs)
   rmSync(join(spawn.cwd, "src"), { recursive: true })
-  expect(await connect(url, made.stdout.toString().trim())).toEqual([200, 200])
+  expect(await statuses(url, keys)).toEqual(allServed)
 })
 
 /** Begins 1 s after the service listens, and then loads some ninety small files. */
 const startIsOverMs = 3000
 
-const makeKey = ["api-keys", "create", "--tenant", "acme", "--environment", "test", "--name", "ci"]
+type Keys = Readonly<Record<"live" | "test", string>>
 
-/** Begins a connect, and resolves to how its start and its consent page were answered. */
-async function connect(url: string, key: string): Promise<readonly number[]> {
-  const started = await fetch(`${url}/v1/oauth/x/start`, { headers: { authorization: `Bearer ${key}` } })
-  const { authorize_url } = (await started.json()) as { authorize_url: string }
-  const consent = await fetch(authorize_url)
-  return [started.status, consent.status]
+function makeKeys(command: readonly string[], spawn: { readonly cwd: string }): Keys {
+  const make = (environment: string) => {
+    const options = ["--tenant", "acme", "--environment", environment, "--name", "ci"]
+    return Bun.spawnSync([...command, "api-keys", "create", ...options], spawn)
+      .stdout.toString()
+      .trim()
+  }
+  return { live: make("live"), test: make("test") }
 }
+
+/** Of what is loaded late: a start, its consent page, a call of management, and a start that has no live app. */
+async function statuses(url: string, keys: Keys): Promise<readonly number[]> {
+  const as = (key: string) => ({ headers: { authorization: `Bearer ${key}` } })
+  const started = await fetch(`${url}/v1/oauth/x/start`, as(keys.test))
+  const { authorize_url } = (await started.json()) as { authorize_url?: string }
+  const consent = await fetch(authorize_url ?? url)
+  const accounts = await fetch(`${url}/v1/accounts`, as(keys.test))
+  const withoutApp = await fetch(`${url}/v1/oauth/x/start`, as(keys.live))
+  return [started, consent, accounts, withoutApp].map(({ status }) => status)
+}
+
+const allServed = [200, 200, 200, 400]
 
 async function untilReady(child: Bun.Subprocess, url: string): Promise<void> {
   while (child.exitCode === null && !(await answers(`${url}/readyz`))) await Bun.sleep(20)

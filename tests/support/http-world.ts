@@ -4,9 +4,11 @@ import { type Application, httpApp } from "../../src/adapters/http/app.ts"
 import { authentication, type DashboardTokenRules } from "../../src/adapters/http/authentication.ts"
 import { type AccessEntry, edge } from "../../src/adapters/http/edge.ts"
 import { everyAnswer } from "../../src/adapters/http/every-answer.ts"
+import { managementApp } from "../../src/adapters/http/management-app.ts"
 import { type RateLimits, unlimited } from "../../src/adapters/http/rate-limit.ts"
 import { readAccounts } from "../../src/application/accounts.ts"
 import { authenticateKey, manageApiKeys } from "../../src/application/api-keys.ts"
+import type { Management } from "../../src/application/management.ts"
 import { readEvents } from "../../src/application/read-events.ts"
 import { manageWebhooks } from "../../src/application/webhooks.ts"
 import { type KeyScope, keyScopes, type Principal } from "../../src/domain/api-key.ts"
@@ -66,6 +68,16 @@ export function httpWorld(options: HttpWorldOptions = {}) {
 
   const receivers = scriptedSender()
   const application: Application = {
+    tokens: world.tokens,
+    choose: world.choose,
+    start: world.start,
+    complete: world.complete,
+    confirm: world.confirm,
+    flows: world.flows,
+    docsUrl: (reason) => `https://connect.example.com/docs/oauth-errors/${reason}`,
+    ready: options.ready ?? (() => storage.ping()),
+  }
+  const management: Management = {
     oauthApps: world.apps,
     checkApp: world.checkApp,
     apiKeys,
@@ -73,11 +85,6 @@ export function httpWorld(options: HttpWorldOptions = {}) {
     register: world.register,
     tokens: world.tokens,
     disconnect: world.disconnect,
-    choose: world.choose,
-    start: world.start,
-    complete: world.complete,
-    confirm: world.confirm,
-    flows: world.flows,
     events: readEvents({ events: storage.events, signer: world.signer }),
     webhooks: manageWebhooks({
       storage,
@@ -89,12 +96,11 @@ export function httpWorld(options: HttpWorldOptions = {}) {
       newId,
       now,
     }),
-    docsUrl: (reason) => `https://connect.example.com/docs/oauth-errors/${reason}`,
     redirectUri: (provider: ProviderName) => `https://connect.example.com/v1/oauth/${provider}/callback`,
-    ready: options.ready ?? (() => storage.ping()),
   }
   const handle = edge({
     application,
+    management: async () => management,
     authenticate: authentication({ authenticateKey: authenticateKey(keyDeps), dashboardTokens }),
     limits: options.limits ?? unlimited,
     sandboxPages: undefined,
@@ -115,7 +121,10 @@ export function httpWorld(options: HttpWorldOptions = {}) {
     apiKeys,
     entries,
     faultsSeen: faults,
-    routes: () => httpApp(application, everyAnswer(false), onFault).routes,
+    routes: () => {
+      const deps = { answers: everyAnswer(false), onFault }
+      return [httpApp(application, deps), managementApp(management, deps)].flatMap((app) => app.routes)
+    },
     call,
 
     /** A stored API key's text. */

@@ -4,7 +4,7 @@ import type { DisconnectAccount } from "../../application/disconnect-account.ts"
 import type { ReadTokens } from "../../application/read-token.ts"
 import type { RegisterAccount } from "../../application/register-account.ts"
 import { healths } from "../../domain/account.ts"
-import { callerWith, contextOf } from "./context.ts"
+import { callerWith } from "./context.ts"
 import { closed, oneOf, pageLimit, plainText, providerName, readTime, text, timeText } from "./schemas.ts"
 import { accountView } from "./views.ts"
 
@@ -94,24 +94,6 @@ export function accountRoutes({ accounts, register, tokens, disconnect }: Accoun
     .delete("/:id", async ({ caller, params, set }) => {
       await disconnect(caller, params.id)
       set.status = 204
-    })
-}
-
-/** A route of its own, since a key needs the scope `tokens` for it: the one place where a token leaves. */
-export function tokenRoutes(tokens: ReadTokens) {
-  return new Elysia({ prefix: "/v1/accounts" })
-    .derive(({ request }) => ({ caller: callerWith(request, "tokens") }))
-    .get("/:id/token", async ({ caller, params, request }) => {
-      const context = contextOf(request)
-      const { accessToken, tokenType, account } = await tokens.read(caller, params.id, context.found?.account)
-      context.facts.account_id = account.id
-      return {
-        access_token: accessToken,
-        token_type: tokenType,
-        expires_at: account.tokenExpiresAt?.toISOString() ?? null,
-        scopes: account.scopes,
-        platform_account_id: account.platformAccountId,
-      }
     })
 }
 

@@ -1,3 +1,5 @@
+import type { Management } from "../../application/management.ts"
+import { once } from "../../application/once.ts"
 import { ConnectError, invalidField } from "../../domain/errors.ts"
 import { isId } from "../../domain/id.ts"
 import { isProviderName } from "../../domain/provider.ts"
@@ -24,6 +26,8 @@ export interface AccessEntry {
 
 export interface EdgeDeps {
   readonly application: Application
+  /** Asked for with the first call that needs it. */
+  readonly management: () => Promise<Management>
   readonly authenticate: Authenticate
   readonly limits: RateLimits
   /** Serves `/sandbox/…`; absent where the sandbox is switched off. */
@@ -52,8 +56,12 @@ const browserPath = /^\/v1\/oauth\/(?!flows\/)[^/]*\/(callback|choose)$/
  */
 export function edge(deps: EdgeDeps): Edge {
   const answers = everyAnswer(deps.https)
-  const app = httpApp(deps.application, answers, deps.onFault)
-  const { takes, methodsOf } = methodsByPath(app.routes)
+  const appDeps = { answers, onFault: deps.onFault }
+  const connecting = partOf(httpApp(deps.application, appDeps))
+  const managing = once(async () => {
+    const { managementApp } = await import("./management-app.ts")
+    return partOf(managementApp(await deps.management(), appDeps))
+  })
   const readAddress = addressReader()
 
   async function answer(request: Request, context: RequestContext): Promise<Response> {
@@ -67,15 +75,17 @@ export function edge(deps: EdgeDeps): Edge {
       if (page) return page
     }
     if (url.pathname.startsWith("/v1/") && !isBrowser) await admit(request, url, context)
-    if (!takes(request.method, url.pathname)) {
-      const allowed = methodsOf(url.pathname)
+    const isConnecting = connecting.takes(request.method, url.pathname)
+    const part = isConnecting ? connecting : await managing()
+    if (!isConnecting && !part.takes(request.method, url.pathname)) {
+      const allowed = [...connecting.methodsOf(url.pathname), ...part.methodsOf(url.pathname)]
       if (allowed.length > 0 || !methods.includes(request.method)) return methodNotAllowed(allowed, context)
     }
     if (!isBrowser) {
       refuseBrokenEscapes(url)
       refuseRepeated(url)
     }
-    return app.handle(request)
+    return part.handle(request)
   }
 
   async function admit(request: Request, url: Address, context: RequestContext): Promise<void> {
@@ -183,8 +193,9 @@ function methodNotAllowed(allowed: readonly string[], context: RequestContext): 
   return response
 }
 
-function methodsByPath(routes: readonly { readonly method: string; readonly path: string }[]) {
-  const patterns = routes.map(({ method, path }) => ({
+/** Some of the routes, and what they take. */
+function partOf(app: ReturnType<typeof httpApp>) {
+  const patterns = app.routes.map(({ method, path }) => ({
     method,
     slashes: slashesIn(path),
     pattern: new RegExp(`^${path.replace(/:[^/]+/g, "[^/]+")}$`),
@@ -192,6 +203,7 @@ function methodsByPath(routes: readonly { readonly method: string; readonly path
   // Asked before every call: so no pattern is tried that has another method.
   const ofMethod = Map.groupBy(patterns, ({ method }) => method)
   return {
+    handle: (request: Request): Promise<Response> => app.handle(request),
     takes(method: string, path: string): boolean {
       const count = slashesIn(path)
       return (

@@ -122,7 +122,7 @@ export function webhookRoutes(webhooks: ManageWebhooks) {
     )
 }
 
-/** For {@link httpApp}: what is posted without a body. */
+/** For {@link managementApp}: what is posted without a body. */
 export const bodilessWebhookRoutes: readonly string[] = [
   "/v1/webhooks/:id/rotate-secret",
   "/v1/webhooks/:id/test",
