@@ -36,6 +36,7 @@ export interface AppDeps {
   readonly onFault: (fault: unknown, requestId: string) => void
 }
 
+/** The routes that the first answer may be asked of, which are the busy ones too. */
 export function httpApp(application: Application, deps: AppDeps): AnyElysia {
   return appOf(deps, [
     callbackRoutes(application.complete),

@@ -8,7 +8,7 @@ import { eventRoutes } from "./event-routes.ts"
 import { oauthAppRoutes } from "./oauth-app-routes.ts"
 import { bodilessWebhookRoutes, webhookRoutes } from "./webhook-routes.ts"
 
-/** The routes that no start waits for: a fifth of its time went into loading and making them. */
+/** The routes that no start waits for: to load and make them took 16 of 200 ms from source. */
 export function managementApp(uses: Management, deps: AppDeps): AnyElysia {
   return appOf(
     deps,
