@@ -15,7 +15,7 @@ import { aesSecretBox } from "./adapters/crypto/secret-box.ts"
 import { hmacSigner } from "./adapters/crypto/signer.ts"
 import { authentication } from "./adapters/http/authentication.ts"
 import { type Edge, edge } from "./adapters/http/edge.ts"
-import type { RateLimits } from "./adapters/http/rate-limit.ts"
+import { type RateLimits, unlimited } from "./adapters/http/limits.ts"
 import { serve } from "./adapters/http/serve.ts"
 import { consentPageUrl } from "./adapters/sandbox/consent-page-url.ts"
 import type { Sandbox, SandboxDeps } from "./adapters/sandbox/sandbox.ts"
@@ -168,7 +168,7 @@ export function mooring(
         authenticateKey: authenticateKey(apiKeyDeps),
         dashboardTokens: config.dashboardTokens,
       }),
-      limits: laterLimits(config.rateLimit),
+      limits: config.rateLimit ? laterLimits() : unlimited,
       sandboxPages: pretended?.handle,
       https: config.publicUrl.startsWith("https:"),
       newRequestId: () => newId("req"),
@@ -193,11 +193,8 @@ function apiKeysDeps(storage: Storage, now: Clock): ApiKeysDeps {
 // What the first answer does not need is loaded when it is first used, or once the start is over: no start waits for it.
 
 /** Every call waits for them, so none goes uncounted. */
-function laterLimits(counted: boolean): RateLimits {
-  const limits = once(async () => {
-    const { memoryRateLimits, unlimited } = await import("./adapters/http/rate-limit.ts")
-    return counted ? memoryRateLimits() : unlimited
-  })
+function laterLimits(): RateLimits {
+  const limits = once(async () => (await import("./adapters/http/rate-limit.ts")).memoryRateLimits())
   return {
     spendCall: async (actor) => (await limits()).spendCall(actor),
     spendFailure: async (address) => (await limits()).spendFailure(address),

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
-import { memoryRateLimits, unlimited } from "../../src/adapters/http/rate-limit.ts"
+import { unlimited } from "../../src/adapters/http/limits.ts"
+import { memoryRateLimits } from "../../src/adapters/http/rate-limit.ts"
 import {
   dashboardToken,
   expectProblem,

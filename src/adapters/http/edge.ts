@@ -9,8 +9,8 @@ import { type Application, httpApp } from "./app.ts"
 import type { Authenticate } from "./authentication.ts"
 import { openContext, type RequestContext } from "./context.ts"
 import { everyAnswer } from "./every-answer.ts"
+import type { RateLimits } from "./limits.ts"
 import { problem } from "./problem.ts"
-import type { RateLimits } from "./rate-limit.ts"
 
 /** One line of the access log: an allow-list, so that no secret finds its way in. */
 export interface AccessEntry {

@@ -2,15 +2,7 @@ import BurstyRateLimiter from "rate-limiter-flexible/lib/BurstyRateLimiter.js"
 import RateLimiterMemory from "rate-limiter-flexible/lib/RateLimiterMemory.js"
 import RateLimiterRes from "rate-limiter-flexible/lib/RateLimiterRes.js"
 import { ConnectError } from "../../domain/errors.ts"
-
-export interface RateLimits {
-  /** A call of a known caller. Rejects with `rate_limited`. */
-  spendCall(actor: string): Promise<void>
-  /** A failed authentication from an address. Rejects with `rate_limited`. A right credential still passes. */
-  spendFailure(address: string): Promise<void>
-  /** A call of a browser, which has no credential to count by. Rejects with `rate_limited`. */
-  spendBrowser(address: string): Promise<void>
-}
+import type { RateLimits } from "./limits.ts"
 
 /**
  * 100 calls a second for each caller, with bursts of 500; 20 failed authentications a minute for each address;
@@ -32,12 +24,6 @@ export function memoryRateLimits(): RateLimits {
     spendFailure: (address) =>
       spend(failures, bucketOf(network(address)), "This address fails to authenticate too often"),
   }
-}
-
-export const unlimited: RateLimits = {
-  spendCall: async () => {},
-  spendFailure: async () => {},
-  spendBrowser: async () => {},
 }
 
 async function spend(
