@@ -16,7 +16,14 @@ import { sqliteTokens } from "../../src/adapters/sqlite/tokens.ts"
 import { type TurnReads, turnReads } from "../../src/adapters/sqlite/turn-reads.ts"
 import type { Health } from "../../src/domain/account.ts"
 import type { AccountFilter, Storage } from "../../src/ports/storage.ts"
-import { fillPostgres, fillSqlite, largeTenant, moment, searched } from "../bench/harness/scale-fill.ts"
+import {
+  evenTenant,
+  fillPostgres,
+  fillSqlite,
+  largeTenant,
+  moment,
+  searched,
+} from "../bench/harness/scale-fill.ts"
 import { freshDatabase } from "../support/postgres.ts"
 import { after } from "../support/storage-fixtures.ts"
 import { type NotedPostgres, type NotedSqlite, notedPostgres, notedSqlite } from "./query-plans.ts"
@@ -143,6 +150,45 @@ describe.each(["before it was ever analyzed", "analyzed"])("postgres, %s", (when
         expect(plan).toContain(`using ${index} on accounts`)
         expect(plan).not.toContain("Seq Scan on accounts")
       }
+    }
+  })
+
+  test.each(lists.filter(([, { provider, query }]) => provider === undefined && query === undefined))(
+    "%s are counted in the order in which they lie",
+    async (_, filter, index) => {
+      await postgresAccounts(noted.sql).list(owner, filter, { limit: 1 })
+      for (const { plan } of await plans()) {
+        const [total, page] = plan.match(/using accounts_\w+/g) ?? []
+        expect([total, page]).toEqual([`using ${index}`, `using ${index}`])
+      }
+    },
+  )
+
+  test("what a search must look at is looked at once, for its page and its total", async () => {
+    for (const page of [{ limit: 50 }, { limit: 50, after: position }]) {
+      await postgresAccounts(noted.sql).list(owner, { query: searched }, page)
+      for (const { plan } of await plans()) expect(plan.match(/POSITION/g)).toHaveLength(1)
+    }
+  })
+
+  test("a list is planned alike for whoever asks and for whatever, so that it is planned once", async () => {
+    const filters: readonly (readonly [AccountFilter, AccountFilter])[] = [
+      [{}, {}],
+      [{ provider: "x" }, { provider: "facebook" }],
+      [{ reference: "user-000000003" }, { reference: "nobody" }],
+      [{ query: searched }, { query: searched }],
+    ]
+    for (const [few, many] of filters) {
+      const planned = new Set<string>()
+      for (const [tenant, filter, page] of [
+        [evenTenant, few, { limit: 1, after: { connectedAt: new Date(0), id: "acc_" } }],
+        [largeTenant, many, { limit: 50, after: position }],
+      ] as const) {
+        await postgresAccounts(noted.sql).list({ tenant, environment: "live" }, filter, page)
+        const [asked] = await noted.plans(noted.take(), "explain")
+        planned.add(asked?.plan ?? "")
+      }
+      expect([...planned]).toHaveLength(1)
     }
   })
 
