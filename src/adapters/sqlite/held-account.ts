@@ -7,7 +7,7 @@ import { accountTable, credentialTable, planTable, type Row, refreshTable } from
 const tables = [accountTable, credentialTable, refreshTable, planTable]
 
 /** All that {@link heldReader} reads. */
-export const selectHeld = `select ${tables.map(({ columns }) => columns).join(", ")} from accounts`
+export const heldColumns = tables.map(({ columns }) => columns).join(", ")
 
 /** Makes an account of its row, with its app as it is now. */
 export function heldReader(sqlite: Pick<Sqlite, "db" | "reads">): (row: Row) => HeldAccount {
@@ -28,7 +28,7 @@ export function heldReader(sqlite: Pick<Sqlite, "db" | "reads">): (row: Row) => 
 export function heldFinder(
   sqlite: Pick<Sqlite, "db" | "reads">,
 ): (owner: Owner, id: string) => HeldAccount | undefined {
-  const find = sqlite.db.query<Row, [Row]>(`${selectHeld} where ${owned} and id = $id`)
+  const find = sqlite.db.query<Row, [Row]>(`select ${heldColumns} from accounts where ${owned} and id = $id`)
   const read = heldReader(sqlite)
   return (owner, id) => {
     const held = sqlite.reads.remember(accountName(id), () => {

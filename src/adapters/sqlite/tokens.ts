@@ -5,14 +5,13 @@ import type {
   AccountTokens,
   DueQuery,
   HeldAccount,
-  Lease,
   RefreshClaim,
   RenewedTokens,
   SettledRefresh,
 } from "../../ports/storage.ts"
 import { accountKeeper, untouched } from "./accounts.ts"
 import { eventRecorder } from "./events.ts"
-import { heldFinder, heldReader, selectHeld } from "./held-account.ts"
+import { heldColumns, heldFinder, heldReader } from "./held-account.ts"
 import { ours, oursWithId, owned, type Sqlite } from "./sqlite.ts"
 import type { Statements } from "./statements.ts"
 import { accountTable, credentialTable, planTable, type Row, refreshTable } from "./tables.ts"
@@ -31,7 +30,8 @@ export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
    * Those that wait longest. Where a few apps crowd out the others among these, every app of the provider is asked for
    * its own (an account's app is always of its own provider).
    */
-  function findDue({ provider, limit, perApp, exceptApps }: DueQuery, at: Date): readonly Due[] {
+  function findDue(due: DueQuery, at: Date): readonly Due[] {
+    const { provider, limit, perApp, exceptApps } = due
     const [now, fewest] = [at.getTime(), limit * dueLookahead]
     const longest = sql.longestDue.all({ provider, now, limit: fewest })
     const places = new Map<string, number>()
@@ -41,17 +41,18 @@ export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
       places.set(app, place)
       return place <= perApp && !exceptApps.includes(app)
     })
-    if (fair.length >= limit || longest.length < fewest) return fair.slice(0, limit)
-    const except = JSON.stringify(exceptApps)
-    return sql.longestDueOfEachApp.all({ provider, now, limit, per_app: perApp, except_apps: except })
+    return fair.length >= limit || longest.length < fewest ? fair.slice(0, limit) : findDueOfEachApp(due, now)
   }
 
-  /** Sets a lease on an account that is known to be free. */
-  function lease(id: string, { now, until }: Lease, risky: boolean): HeldAccount {
-    sql.lease.run({ id, until: until.getTime(), sent_at: risky ? now.getTime() : null })
-    const row = sql.findById.get({ id })
-    if (!row) throw new Error("An account that was leased is not there.")
-    return toHeld(row)
+  /** All of it is in one index: no account is read that is not claimed. */
+  function findDueOfEachApp({ provider, limit, perApp, exceptApps }: DueQuery, now: number): readonly Due[] {
+    const asked = { provider, now, limit, except_apps: JSON.stringify(exceptApps) }
+    const apps = sql.longestWaitingApps.all(asked).filter(({ since }) => since !== null)
+    const dueOf = (app: string | null, most: number) =>
+      sql.longestDueOfApp.all({ provider, now, oauth_app_id: app, limit: most })
+    return [...dueOf(null, limit), ...apps.flatMap(({ id }) => dueOf(id, perApp))]
+      .toSorted((a, b) => a.due_at - b.due_at)
+      .slice(0, limit)
   }
 
   return {
@@ -59,10 +60,11 @@ export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
       return find(owner, id)
     },
 
-    claim: (claim, asked) =>
+    claim: (claim, { now, until, risky }) =>
       write(() => {
-        const isFree = sql.findFree.get({ ...claimRow(claim), now: asked.now.getTime() }) !== null
-        return isFree ? lease(claim.accountId, asked, asked.risky) : undefined
+        const lease = { until: until.getTime(), sent_at: risky ? now.getTime() : null }
+        const row = sql.claim.get({ ...claimRow(claim), ...lease, now: now.getTime() })
+        return row ? toHeld(row) : undefined
       }),
 
     prolong: (claim, until) =>
@@ -83,10 +85,11 @@ export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
         return true
       }),
 
-    claimDue: (due, asked) =>
-      write(() =>
-        findDue(due, asked.now).map(({ id, renewable }) => lease(id, asked, asked.risky && renewable === 1)),
-      ),
+    claimDue: (due, { now, until, risky }) =>
+      write(() => {
+        const lease = { until: until.getTime(), sent_at: risky ? now.getTime() : null }
+        return findDue(due, now).flatMap(({ place }) => sql.lease.all({ place, ...lease }).map(toHeld))
+      }),
 
     async findChangedByClock(now, soon, limit) {
       return sql.findChangedByClock.all({ now: now.getTime(), soon: soon.getTime(), limit }).map(toHeld)
@@ -125,12 +128,13 @@ export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
 }
 
 interface Due {
-  readonly id: string
+  /** Where its row is, which is nearer than its id. */
+  readonly place: number
   readonly oauth_app_id: string | null
-  readonly renewable: number
+  readonly due_at: number
 }
 
-const dueColumns = "id, oauth_app_id, due_at, refresh_token is not null as renewable"
+const dueColumns = "rowid as place, oauth_app_id, due_at"
 /** How many times as many are looked at as are wanted, before every app is asked. */
 const dueLookahead = 10
 
@@ -142,13 +146,14 @@ const ofPerson = `${owned} and provider = $provider and oauth_app_id is $oauth_a
 
 function statements(db: Statements) {
   return {
-    findById: db.query<Row, [Row]>(`${selectHeld} where id = $id`),
-    findFree: db.query<Row, [Row]>(
-      `select id from accounts where id = $account_id and fence = $fence and ${isFree}`,
-    ),
-    lease: db.query<never, [Row]>(
+    claim: db.query<Row, [Row]>(
       `update accounts set fence = fence + 1, lease_until = $until, sent_at = coalesce($sent_at, sent_at)
-       where id = $id returning id`,
+       where id = $account_id and fence = $fence and ${isFree} returning ${heldColumns}`,
+    ),
+    lease: db.query<Row, [Row]>(
+      `update accounts set fence = fence + 1, lease_until = $until,
+         sent_at = iif(refresh_token is null, sent_at, coalesce($sent_at, sent_at))
+       where rowid = $place returning ${heldColumns}`,
     ),
     prolong: db.query<never, [Row]>(`update accounts set lease_until = $until where ${holders} returning id`),
     renew: db.query<Row, [Row]>(
@@ -187,31 +192,24 @@ function statements(db: Statements) {
       `select ${dueColumns} from accounts where provider = $provider and due_at <= $now
        order by due_at limit $limit`,
     ),
-    // One look into an index for each app; of the apps that it shows to wait longest, as many as are wanted are enough.
-    longestDueOfEachApp: db.query<Due, [Row]>(
-      `select * from (
-         select ${dueColumns} from accounts where id in (
-           select own.id from accounts own
-           where own.oauth_app_id is null and own.provider = $provider and own.due_at <= $now
-           order by own.due_at limit $limit)
-         union all
-         select ${dueColumns} from (
-           select app.id as app_id, (
-             select due_at from accounts
-             where oauth_app_id = app.id and provider = $provider and due_at <= $now
-             order by due_at limit 1) as since
-           from oauth_apps app
-           where app.provider = $provider and app.id not in (select value from json_each($except_apps))
-           order by since nulls last limit $limit
-         ) cross join accounts where id in (
-           select own.id from accounts own
-           where own.oauth_app_id = app_id and own.provider = $provider and own.due_at <= $now
-           order by own.due_at limit $per_app))
+    // One look into an index for each app. Apps of which nothing is due come last: left out, each would be looked at twice.
+    longestWaitingApps: db.query<{ readonly id: string; readonly since: number | null }, [Row]>(
+      `select app.id, (
+         select due_at from accounts
+         where oauth_app_id = app.id and provider = $provider and due_at <= $now
+         order by due_at limit 1) as since
+       from oauth_apps app
+       where app.provider = $provider and app.id not in (select value from json_each($except_apps))
+       order by since nulls last limit $limit`,
+    ),
+    longestDueOfApp: db.query<Due, [Row]>(
+      `select ${dueColumns} from accounts
+       where oauth_app_id is $oauth_app_id and provider = $provider and due_at <= $now
        order by due_at limit $limit`,
     ),
     // A query for each range of an index, and each with a limit, since after an outage it may be everybody.
     findChangedByClock: db.query<Row, [Row]>(
-      `${selectHeld} where id in (
+      `select ${heldColumns} from accounts where id in (
          ${needingPerson("active", "$soon")}
          union ${needingPerson("expiring", "$now")}
          union ${needingPerson("refresh_unknown", "$now")}
