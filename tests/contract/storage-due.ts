@@ -178,6 +178,31 @@ export function dueContract(storage: () => Storage): void {
     }
   })
 
+  test("of many apps those are asked whose accounts wait longest, whichever apps they are", async () => {
+    const apps: string[] = []
+    for (let i = 0; i < 14; i++) apps.push((await addApp()).id)
+    const [crowd = "", ...others] = apps
+    // All of the first app wait longer than any other's; those lie among each other, and a few apps have none.
+    const waiting = Array.from({ length: 80 }, (_, i) => ({
+      app: i < 40 ? crowd : (others[(i * i + 5) % others.length] ?? null),
+      sinceMs: 80 - i,
+    }))
+    const accounts = await connect(
+      storage(),
+      ...waiting.map(({ app, sinceMs }) =>
+        aConnection({ oauthAppId: app }, {}, { ...never, keepAliveAt: after(-sinceMs) }),
+      ),
+    )
+    let left = accounts.map(({ id, oauthAppId }) => ({ id, app: oauthAppId }))
+    for (let round = 0; left.some(({ app }) => app !== crowd); round++) {
+      const query = { limit: 1 + (round % 2), perApp: 1 + (round % 3), exceptApps: [crowd] }
+      const expected = longestOf(left, query)
+      expect(await dueIds(query)).toEqual(expected)
+      left = left.filter(({ id }) => !expected.includes(id))
+    }
+    expect(left).toHaveLength(40)
+  })
+
   test("a retry that is pending is waited for, up to its moment and not at it", async () => {
     const account = await keepDue(5)
     const claim = claimOf(await claimed(storage(), account))
