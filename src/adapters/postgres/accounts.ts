@@ -53,14 +53,18 @@ function inOrder(sql: Sql, { matching, after, limit }: AskedPage, { provider }: 
     ) page on true ${newestFirst(sql)}`
 }
 
-/** As {@link inOrder}, where each row must be read to tell whether it matches: once, for page and total alike. */
+/**
+ * As {@link inOrder}, where each row must be read to tell whether it matches: once, for page and total alike. The rows
+ * of the page are found again by where they lie, which holds within a statement: a page each, and not four.
+ */
 function foundOnce(sql: Sql, { matching, after, limit }: AskedPage): Fragment {
   return sql<Row[]>`
-    with found as materialized (select id, connected_at from accounts where ${matching})
+    with found as materialized (select ctid as place, id, connected_at from accounts where ${matching})
     select total, page.* from (select count(*)::int as total from found) counted left join (
-      select ${list(sql, columns)} from accounts where id in (
-        select id from found where true ${behind(sql, after)} ${newestFirst(sql)} limit ${unseen(sql, limit)}::bigint
-      )
+      select ${list(sql, columns)} from accounts where ctid = any(array(
+        select place from found where true ${behind(sql, after)} ${newestFirst(sql)}
+        limit ${unseen(sql, limit)}::bigint
+      ))
     ) page on true ${newestFirst(sql)}`
 }
 
