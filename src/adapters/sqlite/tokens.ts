@@ -4,7 +4,6 @@ import type { DomainEvent } from "../../domain/event.ts"
 import type {
   AccountTokens,
   DueQuery,
-  HeldAccount,
   RefreshClaim,
   RenewedTokens,
   SettledRefresh,

@@ -193,7 +193,11 @@ export async function fillPostgres(
       )
       progress(to)
     }
-    if (analyzed) await sql`vacuum (analyze)`
+    if (!analyzed) return
+    // A row whose commit is not on disk yet is not visible to all: the vacuum would mark no page of the last chunk.
+    await sql`set synchronous_commit = on`
+    await sql`analyze`
+    await sql`vacuum`
   } finally {
     await sql.end({ timeout: 5 })
   }
