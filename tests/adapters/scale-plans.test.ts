@@ -210,6 +210,19 @@ describe.each(["before it was ever analyzed", "analyzed"])("postgres, %s", (when
     }
   })
 
+  test("a claim is planned alike for whichever provider and however many, so that it is planned once", async () => {
+    const planned = new Set<string>()
+    for (const [asked, at] of [
+      [due, moment],
+      [{ ...due, provider: "tiktok", limit: 3, perApp: 1 }, after(-9_999_999, moment)],
+    ] as const) {
+      await postgresTokens(noted.sql).claimDue(asked, { now: at, until: after(1, moment), risky: false })
+      const [first] = await noted.plans(noted.take(), "explain")
+      planned.add(first?.plan ?? "")
+    }
+    expect([...planned]).toHaveLength(1)
+  })
+
   test("whom the clock has changed is looked up in the small indexes for it", async () => {
     await postgresTokens(noted.sql).findChangedByClock(moment, after(7 * 86_400_000, moment), 10)
     for (const { plan } of await plans()) {

@@ -47,24 +47,29 @@ const dueAt = `case
  */
 async function claimChosen(
   sql: Sql,
-  { provider, limit, perApp, exceptApps }: DueQuery,
+  due: DueQuery,
   lease: Lease,
   lost: readonly string[],
 ): Promise<readonly Row[]> {
+  // The planner cannot look at these, so that one plan holds for all of them, and each connection plans once.
+  const [provider, now] = [sql`(select ${due.provider})`, sql`(select ${lease.now}::timestamptz)`]
+  const [limit, perApp] = [sql`(select ${due.limit}::bigint)`, sql`(select ${due.perApp}::bigint)`]
+  const many = sql`(select ${due.limit * lookahead}::bigint)`
+  const few = sql`(select ${due.limit * sampled}::bigint)`
   const at = sql.unsafe(dueAt)
-  const isDue = sql`provider = ${provider} and ${at} <= ${lease.now}`
+  const isDue = sql`provider = ${provider} and ${at} <= ${now}`
   const isLong = sql`provider = ${provider} and ${at} <= (
-    select case when count(*) = ${limit} then max(since) else ${lease.now} end from of_few_apps
+    select case when count(*) = ${limit} then max(since) else ${now} end from of_few_apps
   )`
   const isLost = sql`id in (select jsonb_array_elements_text(${sql.json(lost)}))`
   const isExcepted = (app: string) =>
-    sql`${sql(app)} in (select jsonb_array_elements_text(${sql.json(exceptApps)}))`
-  const isCrowded = sql`(select count(*) from longest) = ${limit * lookahead}
+    sql`${sql(app)} in (select jsonb_array_elements_text(${sql.json(due.exceptApps)}))`
+  const isCrowded = sql`(select count(*) from longest) = ${many}
     and (select count(*) from fair) < ${limit}`
   return await sql<Row[]>`
     with longest as materialized (
       select id, oauth_app_id, ${at} as since from accounts where ${isDue} and not ${isLost}
-      order by ${at} limit ${limit * lookahead}
+      order by ${at} limit ${many}
     ), fair as materialized (
       select id, since from (
         select *, row_number() over (partition by oauth_app_id order by since) as place from longest
@@ -74,7 +79,7 @@ async function claimChosen(
     ), of_few_apps as materialized (
       select head.since from (
         select id from oauth_apps where provider = ${provider} and not ${isExcepted("id")}
-        limit ${limit * sampled}
+        limit ${few}
       ) app, lateral (
         select ${at} as since from accounts where oauth_app_id = app.id and ${isDue} and not ${isLost}
         order by ${at} limit 1
