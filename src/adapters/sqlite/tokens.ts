@@ -4,6 +4,7 @@ import type { DomainEvent } from "../../domain/event.ts"
 import type {
   AccountTokens,
   DueQuery,
+  Lease,
   RefreshClaim,
   RenewedTokens,
   SettledRefresh,
@@ -59,10 +60,9 @@ export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
       return find(owner, id)
     },
 
-    claim: (claim, { now, until, risky }) =>
+    claim: (claim, asked) =>
       write(() => {
-        const lease = { until: until.getTime(), sent_at: risky ? now.getTime() : null }
-        const row = sql.claim.get({ ...claimRow(claim), ...lease, now: now.getTime() })
+        const row = sql.claim.get({ ...claimRow(claim), ...leaseRow(asked), now: asked.now.getTime() })
         return row ? toHeld(row) : undefined
       }),
 
@@ -84,10 +84,10 @@ export function sqliteTokens({ db, write, reads }: Sqlite): AccountTokens {
         return true
       }),
 
-    claimDue: (due, { now, until, risky }) =>
+    claimDue: (due, asked) =>
       write(() => {
-        const lease = { until: until.getTime(), sent_at: risky ? now.getTime() : null }
-        return findDue(due, now).flatMap(({ place }) => sql.lease.all({ place, ...lease }).map(toHeld))
+        const lease = leaseRow(asked)
+        return findDue(due, asked.now).flatMap(({ place }) => sql.lease.all({ place, ...lease }).map(toHeld))
       }),
 
     async findChangedByClock(now, soon, limit) {
@@ -252,6 +252,10 @@ function endOf(token: "refresh_token" | "person_token"): string {
 
 function claimRow({ accountId, fence }: RefreshClaim): Row {
   return { account_id: exactText(accountId), fence }
+}
+
+function leaseRow({ now, until, risky }: Lease): Row {
+  return { until: until.getTime(), sent_at: risky ? now.getTime() : null }
 }
 
 function renewedRow({ credentials, plan, scopes, missingScopes, at, ...given }: RenewedTokens): Row {
