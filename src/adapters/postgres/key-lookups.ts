@@ -1,5 +1,6 @@
 import type { Sql } from "postgres"
 import { exactText } from "../../domain/account-search.ts"
+import { type Recent, recent } from "../../domain/recent.ts"
 import type { FirstNeed, KeyWithNeed } from "../../ports/storage.ts"
 import { askedWith, firstOfEach, runBatch, textArray } from "./batch-statements.ts"
 import { type Batching, batched } from "./batched.ts"
@@ -20,9 +21,14 @@ interface Lookup {
   readonly wanted: string
 }
 
+/** So many of a kind at the least, and twice as many at the most: an account takes 2 KB, with the longest tokens 40. */
+const fewestRemembered = 2_000
+
 export function keyLookups(sql: Sql): KeyLookups {
-  const lookups = (statement: string, read: ReadAnswer) =>
-    batched<Lookup, KeyWithNeed>((asked) => lookUp(sql, statement, read, asked))
+  const lookups = (statement: string, read: ReadAnswer) => {
+    const remembered = recent<Remembered>(fewestRemembered)
+    return batched<Lookup, KeyWithNeed>((asked) => lookUp(sql, { statement, read, remembered }, asked))
+  }
   const defaultApps = lookups(withDefaultApp, keyAndApp)
   const apps = lookups(withApp, keyAndApp)
   const accounts = lookups(withAccount, keyAndAccount)
@@ -39,20 +45,50 @@ export function keyLookups(sql: Sql): KeyLookups {
   }
 }
 
-/** In the order of what was asked. Look-ups that are the same share a row, as those of a busy key for its default app. */
+/** What was found, and which writes it was the outcome of: see {@link version}. */
+interface Remembered {
+  readonly version: string
+  readonly found: KeyWithNeed
+}
+
+interface Kind {
+  readonly statement: string
+  readonly read: ReadAnswer
+  readonly remembered: Recent<Remembered>
+}
+
+/**
+ * In the order of what was asked. Look-ups that are the same share a row, as those of a busy key for its default app.
+ * What was found before is told by its version, and the server answers only what is not that any more: each time it
+ * looks, but to write and read the same rows again was a third of what a token read cost it and us.
+ */
 async function lookUp(
   sql: Sql,
-  statement: string,
-  read: ReadAnswer,
+  { statement, read, remembered }: Kind,
   asked: readonly Lookup[],
 ): Promise<readonly (KeyWithNeed | undefined)[]> {
   const distinct = [...firstOfEach(asked, ({ name }) => name).values()]
-  const rows = await runBatch<{ answer: Answer }>(sql, statement, [
+  const held = distinct.map(({ name }) => remembered.get(name))
+  const rows = await runBatch<Changed>(sql, statement, [
     textArray(distinct.map(({ keyId }) => keyId)),
     textArray(distinct.map(({ wanted }) => wanted)),
+    textArray(held.map((one) => one?.version ?? null)),
   ])
-  const found = new Map(rows.map(({ answer }, i) => [distinct[i]?.name, readFound(answer, read)]))
+  const found = new Map(distinct.map(({ name }, i) => [name, held[i]?.found]))
+  for (const { place, version, answer } of rows) {
+    const name = distinct[place - 1]?.name ?? ""
+    const changed = readFound(answer, read)
+    found.set(name, changed)
+    if (changed) remembered.set(name, { version, found: changed })
+  }
   return asked.map(({ name }) => found.get(name))
+}
+
+/** A row of the answer: which of those that were asked for, from 1 on, and what it is by now. */
+interface Changed {
+  readonly place: number
+  readonly version: string
+  readonly answer: Answer
 }
 
 /** No id has a NUL. */
@@ -88,26 +124,38 @@ function keyAndAccount(answer: Answer) {
  */
 function oneOfOwner(alias: string, table: string, columns: readonly string[], condition: string): string {
   return `
-    left join lateral (select ${columns} from ${table} where ${condition} limit 1) ${alias}
+    left join lateral (select ${columns}, xmin from ${table} where ${condition} limit 1) ${alias}
       on ${alias}.tenant = key.tenant and ${alias}.environment = key.environment`
 }
 
-function statementOf(answered: readonly string[], sources: string): string {
+/**
+ * A row is what the transaction made of it that wrote it last, which PostgreSQL keeps with it as `xmin`, whoever writes.
+ * Numbers of transactions may come again after a crash, or on the server that takes over: so a version holds for one
+ * run of one server.
+ */
+function version(need: string): string {
+  return `concat_ws(' ', (select date_part('epoch', pg_postmaster_start_time())), key.xmin, ${need}.xmin)`
+}
+
+function statementOf(need: string, answered: readonly string[], source: string): string {
   return `
-    select json_build_array(${[...keyTable.answered("key"), ...answered]}) as answer
-    from ${askedWith("key_id", "wanted")}
-    left join lateral (select ${keyTable.columns} from api_keys where id = key_id limit 1) key on true
-    ${sources}
-    order by place`
+    select place::integer, version, json_build_array(${[...keyTable.answered("key"), ...answered]}) as answer
+    from ${askedWith("key_id", "wanted", "known")}
+    left join lateral (select ${keyTable.columns}, xmin from api_keys where id = key_id limit 1) key on true
+    ${source}
+    cross join lateral (select ${version(need)} as version) now
+    where version is distinct from known`
 }
 
 const appWhere = (condition: string) => oneOfOwner("app", "oauth_apps", appTable.columns, condition)
-const withApp = statementOf(appTable.answered("app"), appWhere("id = wanted"))
+const withApp = statementOf("app", appTable.answered("app"), appWhere("id = wanted"))
 const withDefaultApp = statementOf(
+  "app",
   appTable.answered("app"),
   appWhere("tenant = key.tenant and environment = key.environment and provider = wanted and is_default"),
 )
 const withAccount = statementOf(
+  "account",
   [...tokenAccountTable.answered("account"), ...credentialTable.answered("account")],
   oneOfOwner(
     "account",

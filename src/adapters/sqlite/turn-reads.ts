@@ -1,5 +1,5 @@
 import type { Database } from "bun:sqlite"
-import { recent } from "./recent.ts"
+import { recent } from "../../domain/recent.ts"
 
 /** So many at the least, and twice as many at the most: an account with its app takes 2 KB, with the longest tokens 40. */
 const fewestRemembered = 2_000
