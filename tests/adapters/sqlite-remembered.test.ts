@@ -91,7 +91,9 @@ describe("a write to accounts", () => {
     for (const write of [
       "update accounts set name = 'x'",
       "delete from accounts",
-      "insert into accounts values ('d', null) returning name",
+      "insert into accounts values ('d', null) on conflict (id) do update set name = 'x'",
+      "insert into accounts values ('d', null) on conflict do nothing returning name",
+      "with d as (select 1) insert into accounts values ('d', null)",
       "insert or replace\n into accounts values ('d', null)",
       "update or ignore main.accounts set name = 'x'",
       'update "accounts" set name = 1',
@@ -100,5 +102,12 @@ describe("a write to accounts", () => {
     ])
       expect(() => statements.query(write)).toThrow("must be returning id")
     expect(statements.query("insert into notes values ('n')").run().changes).toBe(1)
+  })
+
+  test("that only adds need not tell: nobody remembers what was not there", () => {
+    const { statements, told } = opened()
+    expect(statements.query("insert into accounts values ('d', null)").run().changes).toBe(1)
+    expect(statements.query(" INSERT  into\n accounts (id) select 'e'").run().changes).toBe(1)
+    expect(told).toEqual([])
   })
 })

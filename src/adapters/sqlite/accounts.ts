@@ -4,6 +4,7 @@ import type { EventType } from "../../domain/event.ts"
 import type { AccountFilter, AccountPosition, Accounts, ConnectedAccount } from "../../ports/storage.ts"
 import { eventRecorder } from "./events.ts"
 import { ours, oursWithId, owned, type Sqlite } from "./sqlite.ts"
+import type { Statements } from "./statements.ts"
 import { accountTable, credentialTable, planTable, type Row, type SqlValue } from "./tables.ts"
 
 const { columns, toRow, fromRow } = accountTable
@@ -65,26 +66,32 @@ function positionParameters(after: AccountPosition | undefined): Row {
   return after ? { after_connected_at: after.connectedAt.getTime(), after_id: exactText(after.id) } : {}
 }
 
-const written = [accountTable, credentialTable, planTable].flatMap(({ columns }) => columns.split(", "))
-const insertedColumns = [...written, "search", "connections"]
-const place = (column: string) => `?${insertedColumns.indexOf(column) + 1}`
-/** None where it is gone: the account outlives it. */
-const appThere = `(select id from oauth_apps where tenant = ${place("[tenant]")}
-  and environment = ${place("[environment]")} and id = ${place("[oauth_app_id]")})`
-const inserted = `insert into accounts (${insertedColumns.join(", ")})
-  values (${insertedColumns.map((column) => (column === "[oauth_app_id]" ? appThere : place(column))).join(", ")})
-  on conflict (tenant, environment, provider, platform_account_id)`
+const written = [accountTable, credentialTable, planTable].map(({ columns }) => columns).join(", ")
+const places = [accountTable, credentialTable, planTable].map(({ places }) => places).join(", ")
+const inserted = `insert into accounts (${written}, search, connections) values (${places}, ?, ?)`
+const orHeld = "on conflict (tenant, environment, provider, platform_account_id)"
 
 /** The values of an account's row, for {@link inserted}. */
-function valuesOf(given: Omit<ConnectedAccount, "event">, connections: number): SqlValue[] {
-  const { account, credentials, plan } = given
-  return [
-    ...accountTable.values(account),
-    ...credentialTable.values(credentials),
-    ...planTable.values(plan),
-    searchText(account),
-    connections,
-  ]
+function accountValues(
+  db: Statements,
+): (given: Omit<ConnectedAccount, "event">, connections: number) => SqlValue[] {
+  const findApp = db.query<Row, SqlValue[]>(
+    "select id from oauth_apps where tenant = ? and environment = ? and id = ?",
+  )
+  const isThere = ({ tenant, environment }: Account, app: string) =>
+    findApp.get(exactText(tenant), environment, exactText(app)) !== null
+  return ({ account, credentials, plan }, connections) => {
+    const app = account.oauthAppId
+    // The account outlives its app.
+    const oauthAppId = app !== null && isThere(account, app) ? app : null
+    return [
+      ...accountTable.values({ ...account, oauthAppId }),
+      ...credentialTable.values(credentials),
+      ...planTable.values(plan),
+      searchText(account),
+      connections,
+    ]
+  }
 }
 
 /**
@@ -92,8 +99,9 @@ function valuesOf(given: Omit<ConnectedAccount, "event">, connections: number): 
  * held already is held for longer, and for the newer flow; any other is left as it is.
  */
 export function accountHolder({ db }: Pick<Sqlite, "db">): (given: Omit<ConnectedAccount, "event">) => void {
+  const valuesOf = accountValues(db)
   const hold = db.query<never, SqlValue[]>(
-    `${inserted} do update set health_detail = excluded.health_detail,
+    `${inserted} ${orHeld} do update set health_detail = excluded.health_detail,
        reference = coalesce(excluded.reference, reference), updated_at = excluded.updated_at
      where health = 'unconfirmed'
      returning id`,
@@ -115,6 +123,11 @@ export function accountKeeper({
   again: EventType,
 ) => { readonly account: Account; readonly created: boolean } {
   const record = eventRecorder({ db })
+  const valuesOf = accountValues(db)
+  const findKept = db.query<Row, SqlValue[]>(
+    "select id from accounts where tenant = ? and environment = ? and provider = ? and platform_account_id = ?",
+  )
+  const insert = db.query<never, SqlValue[]>(inserted)
   // Nothing of it stays that the connect did not bring.
   const wasHeld = "accounts.health = 'unconfirmed'"
   const keepsRefreshToken = `(excluded.refresh_token is null and not ${wasHeld})`
@@ -123,7 +136,7 @@ export function accountKeeper({
   const keepsToken = `((${keepsRefreshToken} and refresh_token is not null) or
     (${keepsPersonToken} and person_token is not null))`
   const upsert = db.query<Row, SqlValue[]>(
-    `${inserted} do update set
+    `${inserted} ${orHeld} do update set
        handle = excluded.handle,
        display_name = excluded.display_name,
        avatar_url = excluded.avatar_url,
@@ -156,11 +169,24 @@ export function accountKeeper({
      returning ${columns}, connections`,
   )
 
-  return (given, again) => {
+  /** Where it is new, as nearly always: an insert that can do nothing else costs two thirds of one that might. */
+  function add(given: ConnectedAccount): Account | undefined {
+    const { tenant, environment, provider, platformAccountId } = given.account
+    if (findKept.get(exactText(tenant), environment, provider, exactText(platformAccountId))) return undefined
+    const values = valuesOf(given, 1)
+    insert.run(...values)
+    return accountTable.fromValues(values)
+  }
+
+  function update(given: ConnectedAccount): { readonly account: Account; readonly created: boolean } {
     const row = upsert.get(...valuesOf(given, 1))
     if (!row) throw new Error("An upsert returned no row.")
-    const created = row.connections === 1
-    const account = fromRow(row)
+    return { account: fromRow(row), created: row.connections === 1 }
+  }
+
+  return (given, again) => {
+    const added = add(given)
+    const { account, created } = added ? { account: added, created: true } : update(given)
     record({ ...given.event, type: created ? "account.connected" : again, accountId: account.id })
     return { account, created }
   }

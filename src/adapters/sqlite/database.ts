@@ -19,6 +19,8 @@ export function openDatabase(path: string): Database {
   whenFree(() => db.run("pragma journal_mode = wal"))
   db.run("pragma synchronous = full")
   db.run("pragma foreign_keys = on")
+  // A statement that may fail keeps pages as they were: from 64 KB on in a file among the system's temporary ones.
+  db.run("pragma temp_store = memory")
   return db
 }
 

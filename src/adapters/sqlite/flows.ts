@@ -19,12 +19,12 @@ export function sqliteFlows({ db, write, reads }: Sqlite): ConnectFlows {
   const sql = {
     insert: db.query<never, SqlValue[]>(`insert into flows (${columns}) values (${places})`),
     find: db.query<Row, [Row]>(`select ${columns} from flows where ${owned} and id = $id`),
-    take: db.query<Row, [Row]>(
-      `update flows set status = 'exchanging', taken_at = $now, callback_mac = $callback_mac
-       where id = $id and status = 'pending' and expires_at > $now returning ${columns}`,
+    take: db.query<never, SqlValue[]>(
+      `update flows set status = 'exchanging', taken_at = ?1, callback_mac = ?2
+       where id = ?3 and status = 'pending' and expires_at > ?1`,
     ),
-    findById: db.query<Row, [Row]>(`select ${columns} from flows where id = $id`),
-    findStatus: db.query<Pick<ConnectFlow, "status">, [Row]>("select status from flows where id = $id"),
+    findById: db.query<Row, [string]>(`select ${columns} from flows where id = ?`),
+    findStatus: db.query<Pick<ConnectFlow, "status">, [string]>("select status from flows where id = ?"),
     change: db.query<never, [Row]>(
       `update flows set status = $status, candidates = $candidates, failure = coalesce($failure, failure),
          account_ids = coalesce($account_ids, account_ids), calls = coalesce($calls, calls),
@@ -55,7 +55,7 @@ export function sqliteFlows({ db, write, reads }: Sqlite): ConnectFlows {
   }
 
   function findById(id: string): ConnectFlow | undefined {
-    const row = sql.findById.get({ id: exactText(id) })
+    const row = sql.findById.get(exactText(id))
     return row ? fromRow(row) : undefined
   }
 
@@ -64,7 +64,7 @@ export function sqliteFlows({ db, write, reads }: Sqlite): ConnectFlows {
   }
 
   function isIn(id: string, ...statuses: readonly ConnectFlow["status"][]): boolean {
-    const flow = sql.findStatus.get({ id: exactText(id) })
+    const flow = sql.findStatus.get(exactText(id))
     return flow !== null && statuses.includes(flow.status)
   }
 
@@ -100,9 +100,10 @@ export function sqliteFlows({ db, write, reads }: Sqlite): ConnectFlows {
     consume: (id, now, callbackMac) =>
       write(() => {
         const mac = callbackMac === undefined ? null : storableText(callbackMac)
-        const row = sql.take.get({ id: exactText(id), now: now.getTime(), callback_mac: mac })
-        const flow = row ? fromRow(row) : findById(id)
-        return flow && { taken: row !== null, flow, app: appOf(flow) }
+        // Looked at afterwards: an update that answers what it wrote keeps its pages as they were, in case it fails.
+        const taken = sql.take.run(now.getTime(), mac, exactText(id)).changes === 1
+        const flow = findById(id)
+        return flow && { taken, flow, app: appOf(flow) }
       }),
 
     connect: (id, accounts, now, calls) =>

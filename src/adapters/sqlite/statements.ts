@@ -31,14 +31,16 @@ export function preparedWhenAsked(db: Database): Statements {
 }
 
 /**
- * Tells `changed` the id of every account that a statement writes to, when it is written: the one place that all
- * writes to accounts pass. Throws for a statement that does not say which, by `returning id`.
+ * Tells `changed` the id of every account that was there and that a statement writes to, when it is written: the one
+ * place that all writes to accounts pass. Throws for a statement that does not say which, by `returning id`. One that
+ * only adds need not: what was not there is remembered by nobody.
  */
 export function tellingOfAccounts(db: Statements, changed: (id: string) => void): Statements {
   return {
     query<Result, Parameters extends SQLQueryBindings[]>(text: string) {
       const statement = db.query<Result, Parameters>(text)
       if (!writesAccounts.test(text)) return statement
+      if (!saysWhich.test(text) && onlyAdds.test(text)) return statement
       if (!saysWhich.test(text)) throw new Error(`A write to accounts must be returning id: ${text}`)
       const all = (...parameters: Parameters) => {
         const rows = statement.all(...parameters)
@@ -55,4 +57,5 @@ export function tellingOfAccounts(db: Statements, changed: (id: string) => void)
 }
 
 const writesAccounts = /\b(?:into|update(?:\s+or\s+\w+)?|delete\s+from)\s+(?:main\s*\.\s*)?["'`[]?accounts\b/i
+const onlyAdds = /^\s*insert\s+into\s(?![\s\S]*\b(?:conflict|update|delete)\b)/i
 const saysWhich = /\breturning\s+(?:id\b|\[id\])/i

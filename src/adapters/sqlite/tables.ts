@@ -43,6 +43,8 @@ export interface Table<Fields> {
   values(record: Fields): SqlValue[]
   toRow<Some extends Partial<Fields>>(record: Some): Row
   fromRow(row: Row): Fields
+  /** What {@link values} made, as it will be read from its row. */
+  fromValues(values: readonly SqlValue[]): Fields
   /** For rows that have columns of other tables too: `apps.[id] as app_id, …` */
   joined(alias: string, prefix?: string): Joined<Fields>
 }
@@ -83,6 +85,11 @@ function table<Fields extends object>(columns: Columns<Fields>): Table<Fields> {
       return row
     },
     fromRow: reader(""),
+    fromValues(values) {
+      const fields: Record<string, unknown> = {}
+      for (const [i, { field, kind }] of all.entries()) fields[field] = read(kind, values[i] ?? null)
+      return fields as Fields
+    },
     joined: (alias, prefix = "") => ({
       columns: all.map(({ column }) => `${alias}.[${column}] as ${prefix}${column}`).join(", "),
       fromRow: reader(prefix),
