@@ -20,8 +20,8 @@ export interface DeliverWebhooksDeps {
 }
 
 export interface DeliverWebhooks {
-  /** Makes deliveries of one batch of events; resolves to whether there may be more. */
-  fanOut(): Promise<boolean>
+  /** Makes deliveries of one batch of events; resolves to how many it took: {@link fanOutBatch} where there may be more. */
+  fanOut(): Promise<number>
   /**
    * Sends all that is due, and what becomes due meanwhile; resolves to how many attempts it made when nothing is
    * left in flight. Begins none any more once told to stop. Safe on any number of instances at once.
@@ -29,7 +29,7 @@ export interface DeliverWebhooks {
   deliverDue(isStopping?: () => boolean): Promise<number>
 }
 
-const fanOutBatch = 500
+export const fanOutBatch = 500
 /** How many are claimed at a time. */
 const claimBatch = 32
 /**
@@ -46,9 +46,7 @@ const lookAgainMs = 1000
 /** Events go out at least once, and one account's in order: the store hands out the oldest of each order key alone. */
 export function deliverWebhooks(deps: DeliverWebhooksDeps): DeliverWebhooks {
   return {
-    async fanOut() {
-      return (await deps.deliveries.fanOut(deps.now(), fanOutBatch)) > 0
-    },
+    fanOut: () => deps.deliveries.fanOut(deps.now(), fanOutBatch),
 
     async deliverDue(isStopping = () => false) {
       const inFlight = new Set<Promise<void>>()

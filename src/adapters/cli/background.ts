@@ -1,4 +1,4 @@
-import type { DeliverWebhooks } from "../../application/deliver-webhooks.ts"
+import { type DeliverWebhooks, fanOutBatch } from "../../application/deliver-webhooks.ts"
 import type { KeepAlive } from "../../application/keep-alive.ts"
 import type { pruneEvents } from "../../application/read-events.ts"
 import { sweepBatch, type sweepFlows } from "../../application/sweep-flows.ts"
@@ -55,9 +55,10 @@ export function backgroundWork(uses: BackgroundUses, log: Log): BackgroundWork {
     onFault,
   )
   const fanningOut = async () => {
-    const found = await delivering.fanOut()
-    if (found) sending.begin()
-    return found
+    const events = await delivering.fanOut()
+    if (events > 0) sending.begin()
+    // What comes meanwhile has its turn in a second: as long as people connect some always has.
+    return events === fanOutBatch
   }
   const all = [
     every(sweepEveryMs, sweeping, onFault),

@@ -10,6 +10,7 @@ import {
   wasDown,
 } from "../../domain/delivery.ts"
 import type { DomainEvent } from "../../domain/event.ts"
+import type { Owner } from "../../domain/owner.ts"
 import { type Placed, pageOf, placeIn } from "../../domain/place.ts"
 import type { Delivery, Webhook } from "../../domain/webhook.ts"
 import type { ClaimedDelivery, Deliveries } from "../../ports/storage.ts"
@@ -21,18 +22,37 @@ import { webhookKeeper } from "./webhooks.ts"
 
 const { columns, parameters, toRow, fromRow } = deliveryTable
 
+/** A webhook, and the place of the first event that it may be told of. */
+interface ToldFrom {
+  readonly webhook: Webhook
+  readonly firstPlace: number
+}
+
+function toldFrom(row: Row): ToldFrom {
+  return { webhook: webhookTable.fromRow(row), firstPlace: Number(row.first_place) }
+}
+
 export function sqliteDeliveries({ db, write }: Sqlite): Deliveries {
   const record = eventRecorder({ db })
   const keepWebhook = webhookKeeper({ db })
   const sql = statements(db)
 
-  function makeFor(event: Placed<DomainEvent>, now: Date): void {
-    const { item, place } = event
-    for (const row of sql.webhooksOf.all(ours(item))) {
-      const webhook = webhookTable.fromRow(row)
-      if (isToldOf(webhook, Number(row.first_place), event))
-        sql.insert.run({ ...toRow(newDelivery(webhook, item, now)), place })
+  /** Each owner's once: of the events of a moment many are of few. */
+  function webhooksOfOwners(): (owner: Owner) => readonly ToldFrom[] {
+    const known = new Map<string, readonly ToldFrom[]>()
+    return (owner) => {
+      const name = `${owner.environment} ${owner.tenant}`
+      const found = known.get(name) ?? sql.webhooksOf.all(ours(owner)).map(toldFrom)
+      known.set(name, found)
+      return found
     }
+  }
+
+  function makeFor(event: Placed<DomainEvent>, webhooks: readonly ToldFrom[], now: Date): void {
+    const { item, place } = event
+    for (const { webhook, firstPlace } of webhooks)
+      if (isToldOf(webhook, firstPlace, event))
+        sql.insert.run({ ...toRow(newDelivery(webhook, item, now)), place })
   }
 
   /**
@@ -65,7 +85,8 @@ export function sqliteDeliveries({ db, write }: Sqlite): Deliveries {
     fanOut: (now, limit) =>
       write(() => {
         const events = sql.unsent.all({ limit }).map(placedEvent)
-        for (const event of events) makeFor(event, now)
+        const webhooksOf = webhooksOfOwners()
+        for (const event of events) makeFor(event, webhooksOf(event.item), now)
         const last = events.at(-1)
         if (last) sql.fannedOut.run({ place: last.place })
         return events.length

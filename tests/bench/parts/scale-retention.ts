@@ -5,6 +5,7 @@ import { migratePostgres } from "../../../src/adapters/postgres/migrations.ts"
 import { openPostgresStorage } from "../../../src/adapters/postgres/storage.ts"
 import { migrateSqlite } from "../../../src/adapters/sqlite/migrations.ts"
 import { openSqliteStorage } from "../../../src/adapters/sqlite/storage.ts"
+import { fanOutBatch } from "../../../src/application/deliver-webhooks.ts"
 import { pruneEvents } from "../../../src/application/read-events.ts"
 import { sweepFlows } from "../../../src/application/sweep-flows.ts"
 import { exchangeLimitMs } from "../../../src/domain/connect-flow.ts"
@@ -112,7 +113,7 @@ async function keepUp(store: Store, storage: Storage): Promise<Kept> {
       },
       keepAlive: { renewDue: async () => 0, tellTime: async () => 0 },
       delivering: {
-        fanOut: async () => (await storage.deliveries.fanOut(new Date(), 500)) > 0,
+        fanOut: () => storage.deliveries.fanOut(new Date(), fanOutBatch),
         deliverDue: async () => 0,
       },
       prune: pruneEvents({
