@@ -5,7 +5,7 @@ import { openPostgresStorage } from "../../src/adapters/postgres/storage.ts"
 import type { KeyWithNeed, Storage } from "../../src/ports/storage.ts"
 import { rememberedContract } from "../contract/storage-remembered.ts"
 import { type FreshDatabase, freshDatabase } from "../support/postgres.ts"
-import { aConnection, aKey, anApp, anEvent } from "../support/storage-fixtures.ts"
+import { aConnection, aKey, anApp, anEvent, noon, sealed, takenFlow } from "../support/storage-fixtures.ts"
 
 describe("what an instance on PostgreSQL remembers", () => {
   let database: FreshDatabase
@@ -45,6 +45,25 @@ describe("what an instance on PostgreSQL remembers", () => {
       const found = await look()
       expect(found?.key).toBeDefined()
       expect(await look()).toBe(found as KeyWithNeed)
+    }
+  })
+
+  test("is each look-up's own, whoever else asks in the same moment, of rows that one transaction wrote", async () => {
+    const key = aKey()
+    await storage.keys.add(key, anEvent())
+    const flow = await takenFlow(storage)
+    const three = ["one", "two", "three"].map((token) => aConnection({}, { accessToken: sealed(token) }))
+    await storage.flows.connect(flow.id, three, noon)
+    const [a, b, c] = three.map(({ account }) => account.id) as [string, string, string]
+    const asked = [a, a, b, a, c]
+    for (let again = 0; again < 3; again++) {
+      const found = await Promise.all(
+        asked.map((id) => storage.keys.findWith(key.id, { kind: "account", id })),
+      )
+      expect(found.map((each) => each?.account?.account.id)).toEqual(asked)
+      expect(found.map((each) => each?.account?.credentials.accessToken)).toEqual(
+        ["one", "one", "two", "one", "three"].map(sealed),
+      )
     }
   })
 
@@ -96,22 +115,27 @@ describe("what an instance on PostgreSQL remembers", () => {
     expect(await found()).toBeNull()
   })
 
-  test("is not trusted once the server has started anew, or is another one", async () => {
+  test("is not trusted once the server has started anew, has recovered, or is another one", async () => {
     const own = await freshDatabase()
     await migratePostgres(own.url)
     const sql = postgres(own.url, { max: 1, fetch_types: false, onnotice: () => {} })
     // Stands before the server's own, for connections that are opened from now on.
-    await sql`create table starts as select now() as at`
+    await sql`create table runs as select now() as started, now() as recovered`
     await sql`
       create function public.pg_postmaster_start_time() returns timestamptz stable language sql
-      as 'select at from public.starts'`
+      as 'select started from public.runs'`
+    await sql`
+      create function public.pg_stat_get_bgwriter_stat_reset_time() returns timestamptz stable language sql
+      as 'select recovered from public.runs'`
     await sql`alter database ${sql(new URL(own.url).pathname.slice(1))} set search_path = public, pg_catalog`
     const opened = await openPostgresStorage(own.url)
     const { find } = await aTenant(opened)
-    for (const look of Object.values(find(opened))) {
+    for (const [look, what] of Object.values(find(opened)).flatMap((look) =>
+      (["started", "recovered"] as const).map((what) => [look, what] as const),
+    )) {
       const before = await look()
       expect(await look()).toBe(before as KeyWithNeed)
-      await sql`update starts set at = at + interval '1 second'`
+      await sql`update runs set ${sql(what)} = ${sql(what)} + interval '1 second'`
       const after = await look()
       expect(after).not.toBe(before as KeyWithNeed)
       expect(after).toStrictEqual(before as KeyWithNeed)

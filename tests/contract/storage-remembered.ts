@@ -73,14 +73,23 @@ const writes = {
     storage.tokens.remove(acme, account.id, anEvent({ id: event })),
   changeApp: ({ storage, app }, _, event) =>
     storage.apps.change(acme, app, { name: event, updatedAt: noon }, anEvent({ id: event })),
+  moveDefault: async ({ storage }, _, event) => {
+    const [apps, current] = [await storage.apps.list(acme, "x"), await storage.apps.findDefault(acme, "x")]
+    const other = apps.find(({ id }) => id !== current?.id)
+    if (other)
+      await storage.apps.change(acme, other.id, { isDefault: true, updatedAt: noon }, anEvent({ id: event }))
+  },
+  touchKey: ({ storage, key }) => storage.keys.touch(key, after(++touches)),
 } satisfies Record<string, Write>
 
 type Write = (
-  place: { readonly storage: Storage; readonly server: Storage; readonly app: string },
+  place: { readonly storage: Storage; readonly server: Storage; readonly app: string; readonly key: string },
   held: HeldAccount,
   /** The id of its event; one that is taken makes the write fail, and be undone. */
   event: string,
 ) => Promise<unknown>
+
+let touches = 0
 
 /** Of an event that is stored already. */
 const taken = anId("evt")
@@ -116,6 +125,7 @@ export function rememberedContract(open: () => Promise<Storage>, numRuns = 100):
     const server = await open()
     const command = await open()
     const { id: app } = await server.apps.add(anApp(), anEvent({ id: taken }))
+    await server.apps.add(anApp(), anEvent())
     const key = aKey()
     await server.keys.add(key, anEvent())
     const done = new Set<string>()
@@ -140,9 +150,14 @@ export function rememberedContract(open: () => Promise<Storage>, numRuns = 100):
         for (const { write, account, fails, byCommand, withNext } of steps) {
           const found = (await held(server))[account]
           if (!found) continue
-          const place = { storage: byCommand ? command : server, server, app }
-          under.push(writes[write](place, found, fails ? taken : anId("evt")).catch(() => {}))
-          done.add(write)
+          const place = { storage: byCommand ? command : server, server, app, key: key.id }
+          const written = writes[write](place, found, fails ? taken : anId("evt"))
+          under.push(
+            written.then(
+              () => done.add(write),
+              () => {},
+            ),
+          )
           await seen(server)
           if (withNext) continue
           await Promise.all(under)

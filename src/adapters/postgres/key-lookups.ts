@@ -130,12 +130,16 @@ function oneOfOwner(alias: string, table: string, columns: readonly string[], co
 
 /**
  * A row is what the transaction made of it that wrote it last, which PostgreSQL keeps with it as `xmin`, whoever writes.
- * Numbers of transactions may come again after a crash, or on the server that takes over: so a version holds for one
- * run of one server.
+ * After a crash, or on a server that takes over, numbers of transactions that were seen may come again where commits do
+ * not wait for the disk. So a version holds until the server starts anew or recovers, which forgets its statistics; and
+ * for less than the four billion transactions after which all numbers do.
  */
 function version(need: string): string {
-  return `concat_ws(' ', (select date_part('epoch', pg_postmaster_start_time())), key.xmin, ${need}.xmin)`
+  return `concat_ws(' ', (select ${serverRun}), key.xmin, ${need}.xmin)`
 }
+
+const serverRun = `concat_ws(' ', date_part('epoch', pg_postmaster_start_time()),
+  date_part('epoch', pg_stat_get_bgwriter_stat_reset_time()))`
 
 function statementOf(need: string, answered: readonly string[], source: string): string {
   return `

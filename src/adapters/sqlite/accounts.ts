@@ -1,5 +1,5 @@
 import type { Account, Health } from "../../domain/account.ts"
-import { exactText, searchFold, searchText } from "../../domain/account-search.ts"
+import { exactText, searchFold, searchText, storableText } from "../../domain/account-search.ts"
 import type { EventType } from "../../domain/event.ts"
 import type { AccountFilter, AccountPosition, Accounts, ConnectedAccount } from "../../ports/storage.ts"
 import { eventRecorder } from "./events.ts"
@@ -79,7 +79,7 @@ function accountValues(
     "select id from oauth_apps where tenant = ? and environment = ? and id = ?",
   )
   const isThere = ({ tenant, environment }: Account, app: string) =>
-    findApp.get(exactText(tenant), environment, exactText(app)) !== null
+    findApp.get(exactText(tenant), environment, storableText(app)) !== null
   return ({ account, credentials, plan }, connections) => {
     const app = account.oauthAppId
     // The account outlives its app.

@@ -19,9 +19,15 @@ export function openDatabase(path: string): Database {
   whenFree(() => db.run("pragma journal_mode = wal"))
   db.run("pragma synchronous = full")
   db.run("pragma foreign_keys = on")
-  // A statement that may fail keeps pages as they were: from 64 KB on in a file among the system's temporary ones.
-  db.run("pragma temp_store = memory")
   return db
+}
+
+/**
+ * A statement that may half fail keeps pages as they were: from 64 KB a transaction on in a file among the system's
+ * temporary ones. Not for migrations, whose new indexes are sorted there as well.
+ */
+export function keepTemporaryInMemory(db: Database): void {
+  db.run("pragma temp_store = memory")
 }
 
 /** The first switch to write-ahead logging fails at once beside another process, whatever the busy timeout. */

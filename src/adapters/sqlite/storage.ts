@@ -3,7 +3,7 @@ import { existsSync } from "node:fs"
 import type { Storage } from "../../ports/storage.ts"
 import { sqliteAccounts } from "./accounts.ts"
 import { sqliteApps } from "./apps.ts"
-import { claimServing, openDatabase } from "./database.ts"
+import { claimServing, keepTemporaryInMemory, openDatabase } from "./database.ts"
 import { sqliteDeliveries } from "./deliveries.ts"
 import { sqliteEvents } from "./events.ts"
 import { sqliteFlows } from "./flows.ts"
@@ -29,6 +29,7 @@ export async function openSqliteStorage(
   try {
     const db = openDatabase(path)
     requireCurrent(db, path)
+    keepTemporaryInMemory(db)
     return sqliteStorage(db, release)
   } catch (fault) {
     release()

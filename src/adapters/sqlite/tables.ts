@@ -110,7 +110,7 @@ function write(kind: Kind, value: unknown): SqlValue {
     case "text":
       return storableText(value as string)
     case "date":
-      return (value as Date).getTime()
+      return timeOf(value as Date)
     case "flag":
       return value === true ? 1 : 0
     case "count":
@@ -119,6 +119,13 @@ function write(kind: Kind, value: unknown): SqlValue {
     case "json":
       return jsonText(value)
   }
+}
+
+/** Throws `RangeError` for one that is invalid, which SQLite would keep as none. */
+function timeOf(date: Date): number {
+  const time = date.getTime()
+  if (Number.isNaN(time)) throw new RangeError("an invalid date cannot be stored")
+  return time
 }
 
 /** What no store can keep JSON writes as an escape; only where there is one is the value mended, as a copy. */
