@@ -23,7 +23,7 @@ describe("what an instance on PostgreSQL remembers", () => {
     await database.drop()
   })
 
-  rememberedContract(() => openPostgresStorage(database.url), 25)
+  rememberedContract(() => openPostgresStorage(database.url), 40)
 
   /** A key with an app and an account, and how each of them is looked up. */
   async function aTenant(at = storage) {

@@ -116,6 +116,15 @@ const step = record({
   withNext: boolean(),
 })
 
+/** What comes by chance is not counted on. */
+const eachWriteOnce = (Object.keys(writes) as (keyof typeof writes)[]).map((write) => ({
+  write,
+  account: 0,
+  fails: false,
+  byCommand: true,
+  withNext: false,
+}))
+
 /**
  * What a store remembers of accounts, of the keys that ask for them and of their apps is what is stored. Opens another
  * connection to the same database each time.
@@ -171,7 +180,7 @@ export function rememberedContract(open: () => Promise<Storage>, numRuns = 100):
         }
         await Promise.all(under)
       }),
-      { numRuns },
+      { numRuns, examples: eachWriteOnce.map((step) => [[step]]) },
     )
     expect(done.size).toBe(Object.keys(writes).length)
     await command.close()

@@ -69,7 +69,7 @@ function positionParameters(after: AccountPosition | undefined): Row {
 const written = [accountTable, credentialTable, planTable].map(({ columns }) => columns).join(", ")
 const places = [accountTable, credentialTable, planTable].map(({ places }) => places).join(", ")
 const inserted = `insert into accounts (${written}, search, connections) values (${places}, ?, ?)`
-const orHeld = "on conflict (tenant, environment, provider, platform_account_id)"
+const onSameAccount = "on conflict (tenant, environment, provider, platform_account_id)"
 
 /** The values of an account's row, for {@link inserted}. */
 function accountValues(
@@ -101,7 +101,7 @@ function accountValues(
 export function accountHolder({ db }: Pick<Sqlite, "db">): (given: Omit<ConnectedAccount, "event">) => void {
   const valuesOf = accountValues(db)
   const hold = db.query<never, SqlValue[]>(
-    `${inserted} ${orHeld} do update set health_detail = excluded.health_detail,
+    `${inserted} ${onSameAccount} do update set health_detail = excluded.health_detail,
        reference = coalesce(excluded.reference, reference), updated_at = excluded.updated_at
      where health = 'unconfirmed'
      returning id`,
@@ -136,7 +136,7 @@ export function accountKeeper({
   const keepsToken = `((${keepsRefreshToken} and refresh_token is not null) or
     (${keepsPersonToken} and person_token is not null))`
   const upsert = db.query<Row, SqlValue[]>(
-    `${inserted} ${orHeld} do update set
+    `${inserted} ${onSameAccount} do update set
        handle = excluded.handle,
        display_name = excluded.display_name,
        avatar_url = excluded.avatar_url,
