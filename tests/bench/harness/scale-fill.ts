@@ -9,7 +9,7 @@ import { rounded } from "./statistics.ts"
  * plight, so that one database shows them all:
  *
  * x          all are due at once, as after a long outage
- * tiktok     all are due, nine in ten through one app
+ * tiktok     all are due, ten in eleven through one app
  * linkedin   all were due; but for twenty they are leased or wait for a retry
  * instagram  forty are due, the rest in time: an ordinary moment
  * facebook   nine in ten have been told that the person is needed, long ago
@@ -27,7 +27,7 @@ const evenTenants = 998
 
 /** One in ten of a tenant's accounts has it in its handle. */
 export const searched = "needle"
-/** The one that nine in ten of TikTok's accounts belong to. */
+/** The one that ten in eleven of TikTok's accounts belong to. */
 export const greedyApp = "oa_tiktok_greedy"
 
 const fullestChunk = 50_000
@@ -82,7 +82,7 @@ function columns(sql: Dialect): Readonly<Record<string, string>> {
       when k % 33 = 0 then 'reauthorization_required' when k % 50 = 0 then 'expiring'
       when k % 100 = 1 then 'refresh_unknown' else 'active' end`,
     connection_type: "'oauth'",
-    oauth_app_id: `case when provider = 'tiktok' and k % 10 <> 0 then '${greedyApp}'
+    oauth_app_id: `case when provider = 'tiktok' and k % 11 <> 0 then '${greedyApp}'
       else 'oa_' || provider || '_' || tenant end`,
     scopes: sql.json(`'["tweet.read","users.read","offline.access"]'`),
     missing_scopes: sql.json("'[]'"),
