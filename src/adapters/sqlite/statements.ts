@@ -40,8 +40,10 @@ export function tellingOfAccounts(db: Statements, changed: (id: string) => void)
     query<Result, Parameters extends SQLQueryBindings[]>(text: string) {
       const statement = db.query<Result, Parameters>(text)
       if (!writesAccounts.test(text)) return statement
-      if (!saysWhich.test(text) && onlyAdds.test(text)) return statement
-      if (!saysWhich.test(text)) throw new Error(`A write to accounts must be returning id: ${text}`)
+      if (!saysWhich.test(text)) {
+        if (onlyAdds.test(text)) return statement
+        throw new Error(`A write to accounts must be returning id: ${text}`)
+      }
       const all = (...parameters: Parameters) => {
         const rows = statement.all(...parameters)
         for (const row of rows) changed((row as { readonly id: string }).id)

@@ -10,15 +10,9 @@ import {
   type Store,
   startPath,
 } from "./mooring.ts"
-import type { HotPath } from "./mooring-contestants.ts"
+import { type HotPath, keeps } from "./mooring-contestants.ts"
 import { startServer } from "./process.ts"
 import { contestantsFolder, type World } from "./world.ts"
-
-const keeps: Readonly<Record<HotPath, string>> = {
-  start: "the flow, its verifier sealed",
-  callback: "account with sealed tokens, the flow's end, event",
-  token: "nothing new",
-}
 
 /** The least that the work takes, written by hand: what could be had on this machine at all. */
 export async function byHand(path: HotPath, store: Store, world: World): Promise<Contestant> {

@@ -24,7 +24,8 @@ export interface MooringContestant extends Contestant {
   readonly answer: unknown
 }
 
-const keeps: Readonly<Record<HotPath, string>> = {
+/** What has outlived a crash once a call of it has been answered. */
+export const keeps: Readonly<Record<HotPath, string>> = {
   start: "the flow, its verifier sealed",
   callback: "account with sealed tokens, the flow's end, event",
   token: "nothing new",
